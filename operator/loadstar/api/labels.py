@@ -1,0 +1,36 @@
+"""Every name that Loadstar writes into a cluster: API group, labels, environment variables, field owners."""
+
+from typing import Final
+
+GROUP: Final = "loadstar.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "TrainingJob"
+PLURAL: Final = "trainingjobs"
+
+GPU_RESOURCE: Final = "nvidia.com/gpu"
+GPU_PRODUCT_LABEL: Final = "nvidia.com/gpu.product"
+HOSTNAME_LABEL: Final = "kubernetes.io/hostname"
+
+JOB_NAME_LABEL: Final = f"{GROUP}/job-name"
+ATTEMPT_LABEL: Final = f"{GROUP}/attempt"
+RANK_LABEL: Final = f"{GROUP}/rank"
+
+NAME_LABEL: Final = "app.kubernetes.io/name"
+INSTANCE_LABEL: Final = "app.kubernetes.io/instance"
+COMPONENT_LABEL: Final = "app.kubernetes.io/component"
+PART_OF_LABEL: Final = "app.kubernetes.io/part-of"
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+
+LIFECYCLE_OWNER: Final = "loadstar"
+"""Field owner of everything in status except trainerStatus."""
+
+CONTAINER: Final = "trainer"
+MASTER_PORT: Final = 23456
+TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
+
+SPEC_ENV: Final = "LOADSTAR_SPEC"
+"""The trainer's share of the spec (model, dataset, training) as JSON, defaults filled in."""
+JOB_NAME_ENV: Final = "LOADSTAR_JOB_NAME"
+JOB_UID_ENV: Final = "LOADSTAR_JOB_UID"
+ATTEMPT_ENV: Final = "LOADSTAR_ATTEMPT"

@@ -1,0 +1,3 @@
+module loadstar.dev/tests/cluster/go/pause
+
+go 1.26.0

@@ -66,6 +66,9 @@ TOOL_SETS: dict[str, ToolSet] = {
         cold="7 minutes",
     ),
     "etcd": ToolSet({"etcd": "go.etcd.io/etcd/server/v3"}),
+    "coredns": ToolSet({"coredns": "."}),
+    "kind": ToolSet({"kind": "sigs.k8s.io/kind"}),
+    "pause": ToolSet({"pause": "."}, cold="a few seconds"),
     "kwok": ToolSet({"kwok": "sigs.k8s.io/kwok/cmd/kwok"}),
     "helm": ToolSet(
         {"helm": "helm.sh/helm/v3/cmd/helm"}, {"helm.sh/helm/v3/internal/version.version": "v3.22.0"}

@@ -1,0 +1,238 @@
+"""The API server's verbs, over plain dicts. Everything but Kopf's watches goes through here.
+
+Every write can be repeated safely, so every verb is retried alike: a create is by name (the second one meets
+`AlreadyExists`), apply is declarative, replace and delete carry a resourceVersion or uid.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Self, TypeAlias
+
+import aiohttp
+
+from loadstar.clients.connection import Answer, Connection, Exchange
+from loadstar.clients.errors import Conflict, Expired, NotFound, Unauthorized, Unavailable, from_status
+from loadstar.clients.resources import Resource
+from loadstar.clients.retry import Retry, parse_retry_after
+
+Object: TypeAlias = dict[str, Any]
+Objects: TypeAlias = list[Object]
+BeforeCall: TypeAlias = Callable[[str, str], Awaitable[None]]
+"""(verb, path), awaited before each attempt; what it raises is met as if the call itself had raised it."""
+AfterCall: TypeAlias = Callable[[str, str, int], Awaitable[None]]
+"""(verb, path, HTTP status), awaited when the server has answered; raising loses that answer."""
+Observe: TypeAlias = Callable[[str, str, int, float], None]
+"""(verb, plural, HTTP status or 0, seconds), told of each attempt."""
+
+PAGE: Final = 500
+"""Objects per list request: keeps one response, and the pause that decoding it makes, small."""
+RELISTS: Final = 3
+MERGE_PATCH: Final = "application/merge-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How hard the client presses."""
+
+    concurrency: int = 32
+    """Requests in flight; further calls wait for their turn."""
+    timeout: float = 15.0
+    """Seconds for one attempt, from sending to the last byte; waiting for a turn does not count."""
+    retry: Retry = field(default_factory=Retry)
+
+
+class Kube:
+    """A client of one API server. Raises the errors of clients.errors, and nothing else."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        limits: Limits | None = None,
+        observe: Observe | None = None,
+        before_call: BeforeCall | None = None,
+        after_call: AfterCall | None = None,
+    ) -> None:
+        self._connection = connection
+        self._limits = limits or Limits()
+        self._observe = observe
+        self._before_call = before_call
+        self._after_call = after_call
+        self._turn = asyncio.Semaphore(self._limits.concurrency)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._connection.close()
+
+    @property
+    def connection(self) -> Connection:
+        return self._connection
+
+    async def get(self, resource: Resource, name: str, namespace: str = "") -> Object:
+        """The object as it is now. Raises NotFound."""
+        return await self._call("get", resource, Exchange("GET", resource.path(name, namespace), {}))
+
+    async def list(
+        self, resource: Resource, namespace: str = "", *, label_selector: str = "", field_selector: str = ""
+    ) -> Objects:
+        """All objects, read page by page; an empty `namespace` means all of them.
+
+        One consistent snapshot: where its continue token expires half-way, the list starts again.
+        Items of built-in kinds come without `apiVersion` and `kind`, as the API server sends them.
+        """
+        selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
+        query = {"limit": str(PAGE)} | {key: value for key, value in selectors.items() if value}
+        for _ in range(RELISTS):
+            try:
+                return await self._pages(resource, resource.path(namespace=namespace), query)
+            except Expired:
+                continue
+        raise Unavailable(f"list {resource.plural}: the continue token expired {RELISTS} times")
+
+    async def create(self, resource: Resource, body: Object, namespace: str = "") -> Object:
+        """Create a named object. Raises AlreadyExists; ValueError for a body without a name.
+
+        Names that the server makes up are refused: a create whose answer was lost could not be repeated.
+        """
+        if not body.get("metadata", {}).get("name"):
+            raise ValueError(f"a {resource.kind} to create needs metadata.name")
+        request = Exchange("POST", resource.path(namespace=namespace), {"fieldValidation": "Strict"}, body)
+        return await self._call("create", resource, request)
+
+    async def replace(self, resource: Resource, body: Object, namespace: str = "") -> Object:
+        """Replace an object whole. Raises Conflict where its resourceVersion is not the newest."""
+        path = resource.path(body["metadata"]["name"], namespace)
+        return await self._call("update", resource, Exchange("PUT", path, {}, body))
+
+    async def patch(
+        self, resource: Resource, name: str, namespace: str, patch: Object, *, subresource: str = ""
+    ) -> Object:
+        """Merge `patch` into the object (RFC 7386: null removes a field, lists are replaced)."""
+        path = resource.path(name, namespace, subresource)
+        return await self._call("patch", resource, Exchange("PATCH", path, {}, patch, MERGE_PATCH))
+
+    async def apply_status(
+        self, resource: Resource, body: Object, *, field_manager: str, force: bool = True
+    ) -> Object:
+        """Server-side apply of the status in `body` (`metadata.name`, `metadata.namespace`, `status`).
+
+        What `field_manager` applied before and leaves out now is removed. A `metadata.uid` in `body` is a
+        precondition: Conflict where the name now belongs to another object. Unknown fields raise Invalid,
+        as silently dropped status could not be told from a write that never happened.
+        """
+        metadata = body["metadata"]
+        full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+        query = {
+            "fieldManager": field_manager,
+            "force": str(force).lower(),
+            "fieldValidation": "Strict",
+        }
+        path = resource.path(metadata["name"], metadata.get("namespace", ""), "status")
+        return await self._call("apply", resource, Exchange("PATCH", path, query, full, APPLY_PATCH))
+
+    async def delete(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str = "",
+        *,
+        uid: str = "",
+        grace_seconds: int | None = None,
+    ) -> bool:
+        """Ask for deletion, dependents in the background. False: that object is gone already.
+
+        With `uid`, an object that took over the name is left alone; `grace_seconds` 0 kills at once.
+        """
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        if grace_seconds is not None:
+            options["gracePeriodSeconds"] = grace_seconds
+        try:
+            await self._call(
+                "delete", resource, Exchange("DELETE", resource.path(name, namespace), {}, options)
+            )
+        except NotFound:
+            return False
+        except Conflict:
+            if not uid:
+                raise
+            return False
+        return True
+
+    async def _pages(self, resource: Resource, path: str, query: dict[str, str]) -> Objects:
+        items: Objects = []
+        token = ""
+        while True:
+            page = query | ({"continue": token} if token else {})
+            answer = await self._call("list", resource, Exchange("GET", path, page))
+            items += answer.get("items") or []
+            token = answer.get("metadata", {}).get("continue") or ""
+            if not token:
+                return items
+
+    async def _call(self, verb: str, resource: Resource, request: Exchange) -> Object:
+        """One call with its retries; credentials that were refused are read again once."""
+        started = time.monotonic()
+        attempt = 1
+        renewed = False
+        while True:
+            sent = time.monotonic()
+            try:
+                return await self._attempt(verb, resource, request)
+            except Unauthorized:
+                if renewed:
+                    raise
+                renewed = True
+                await self._connection.refresh(sent)
+            except Unavailable as error:
+                elapsed = time.monotonic() - started
+                wait = self._limits.retry.delay(attempt, elapsed, error.retry_after)
+                if wait is None:
+                    raise
+                attempt += 1
+                await asyncio.sleep(wait)
+
+    async def _attempt(self, verb: str, resource: Resource, request: Exchange) -> Object:
+        call = f"{verb} {request.path}"
+        async with self._turn:
+            started = time.monotonic()
+            status = 0
+            try:
+                if self._before_call is not None:
+                    await self._before_call(verb, request.path)
+                answer = await self._connection.exchange(request, self._limits.timeout)
+                status = answer.status
+                if self._after_call is not None:
+                    await self._after_call(verb, request.path, status)
+            except TimeoutError as error:
+                raise Unavailable(f"{call}: no answer within {self._limits.timeout:g} s") from error
+            except (OSError, aiohttp.ClientError) as error:
+                raise Unavailable(f"{call}: {error or type(error).__name__}") from error
+            finally:
+                if self._observe is not None:
+                    self._observe(verb, resource.plural, status, time.monotonic() - started)
+        return _decode(call, answer)
+
+
+def _decode(call: str, answer: Answer) -> Object:
+    """The object in a response, or the error that the response stands for."""
+    try:
+        body = json.loads(answer.body) if answer.body else {}
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        start = answer.body[:200].decode(errors="replace")
+        if answer.status < 300:  # something between us and the API server answered
+            raise Unavailable(f"{call}: the answer is not a JSON object: {start!r}", status=answer.status)
+        body = {"message": start}
+    if answer.status < 300:
+        return body
+    retry_after = parse_retry_after(answer.headers.get("Retry-After"))
+    raise from_status(answer.status, body, call=call, retry_after=retry_after)

@@ -1,4 +1,4 @@
-"""Where the private engine keeps its things. There is one such engine on a machine, whichever checkout started it."""
+"""Where the private engine keeps its things. A machine has one such engine, whichever checkout started it."""
 
 from pathlib import Path
 
@@ -8,13 +8,18 @@ RUN = Path("/run/loadstar-engine")  # short, as a socket's path must be under 10
 EXEC_ROOT = RUN / "exec"
 SOCKET = RUN / "docker.sock"
 PID_FILE = RUN / "dockerd.pid"
-LOG = RUN / "dockerd.log"
 RUNTIME = RUN / "runtime"
-BEFORE = RUN / "before.json"
-CONTAINERD_SOCKET = EXEC_ROOT / "containerd" / "containerd.sock"
+BEFORE = RUN / "before.json"  # the host as it was before the engine started
+LOCK = Path("/run/lock/loadstar-engine")  # held while starting and stopping
+USERS = Path("/run/lock/loadstar-engine-users")  # shared lock of every process that uses the engine
 
 CGROUP = "loadstar-engine"
 """Parent of every container's cgroup: what is below it is ours, and nothing else is."""
+
+
+def log() -> Path:
+    """The engine's log; in the cache, so that it outlives the engine."""
+    return cache_dir("logs") / "engine.log"
 
 
 def data_root() -> Path:

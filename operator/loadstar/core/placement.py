@@ -1,0 +1,187 @@
+"""Filter → score → choose, for a whole gang at once: a placement of every rank, or the reasons why there is none."""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadstar.core import score
+from loadstar.core.commitments import expected_use
+from loadstar.core.forecast import SIGNALS
+from loadstar.core.jobs import Job, Placement, Policy, RankPlacement, Rejection
+from loadstar.core.score import NodeLoads, Scores, Weights
+from loadstar.core.snapshot import CPU, GPU_TAINT, GPUS, MEMORY, PODS, Snapshot
+
+Mask = NDArray[np.bool_]
+
+
+class Refusal(StrEnum):
+    """Why a node can't take a rank, in the order in which the reasons are looked at."""
+
+    NOT_READY = "NotReady"
+    CORDONED = "Cordoned"
+    TAINTED = "Tainted"
+    OTHER_PRODUCT = "OtherGPUProduct"
+    INSUFFICIENT_GPUS = "InsufficientGPUs"
+    INSUFFICIENT_CPU = "InsufficientCPU"
+    INSUFFICIENT_MEMORY = "InsufficientMemory"
+    TOO_MANY_PODS = "TooManyPods"
+    TOO_LOADED = "TooLoaded"
+
+
+@dataclass(frozen=True, slots=True)
+class Unplaceable:
+    """No placement now. `infeasible` says that no amount of waiting helps on the nodes there are."""
+
+    reason: str
+    message: str
+    rejected: tuple[Rejection, ...]
+    infeasible: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What to place and by what: the job, its policy's loads, and where round robin stands (a row or None)."""
+
+    job: Job
+    loads: NodeLoads
+    weights: Weights
+    last_turn: int | None
+    now: float
+
+
+_RESOURCES = (
+    (GPUS, "gpus", Refusal.INSUFFICIENT_GPUS, "nvidia.com/gpu"),
+    (CPU, "cpu", Refusal.INSUFFICIENT_CPU, "millicores of CPU"),
+    (MEMORY, "memory", Refusal.INSUFFICIENT_MEMORY, "bytes of memory"),
+    (PODS, "pods", Refusal.TOO_MANY_PODS, "pod"),
+)
+
+
+def place(request: Request, snapshot: Snapshot) -> Placement | Unplaceable:
+    """The best nodes for every rank of the gang, one rank to a node, or the reason why not all of them fit."""
+    refusals = _refusals(request, snapshot)
+    candidates = np.flatnonzero(refusals == "")
+    rejected = _grouped(refusals, snapshot)
+    if len(candidates) < request.job.ranks:
+        return _unplaceable(request.job, snapshot, rejected, len(candidates))
+    scores = _scores(request, snapshot)
+    order = _best_first(candidates, scores, snapshot)[: request.job.ranks]
+    ranks = tuple(
+        _rank_placement(rank, int(row), request, snapshot, scores) for rank, row in enumerate(order)
+    )
+    scheduling = request.job.scheduling
+    return Placement(scheduling.policy, request.now, scheduling.horizon, ranks, rejected)
+
+
+def _refusals(request: Request, snapshot: Snapshot) -> NDArray[np.str_]:
+    """The first reason that refuses each node, "" where none does."""
+    job, nodes = request.job, snapshot.nodes
+    refusals = np.full(len(nodes), "", dtype="U24")
+
+    def refuse(where: Mask, reason: Refusal) -> None:
+        refusals[where & (refusals == "")] = reason.value
+
+    tolerated = {GPU_TAINT} if job.request.gpus else set()
+    products = job.scheduling.gpu_products
+    refuse(np.array([not node.ready for node in nodes], dtype=bool), Refusal.NOT_READY)
+    refuse(np.array([node.cordoned for node in nodes], dtype=bool), Refusal.CORDONED)
+    refuse(np.array([bool(node.taints - tolerated) for node in nodes], dtype=bool), Refusal.TAINTED)
+    if products:
+        refuse(np.array([n.gpu_product not in products for n in nodes], dtype=bool), Refusal.OTHER_PRODUCT)
+    for column, part, reason, _ in _RESOURCES:
+        refuse(snapshot.free[:, column] < getattr(job.request, part), reason)
+    if job.scheduling.max_load is not None:
+        too_high = request.loads.measured & (request.loads.forecast > job.scheduling.max_load)
+        refuse(too_high, Refusal.TOO_LOADED)
+    return refusals
+
+
+def _scores(request: Request, snapshot: Snapshot) -> Scores:
+    match request.job.scheduling.policy:
+        case Policy.PREDICTIVE:
+            return _predictive_scores(request, snapshot)
+        case Policy.FEEDBACK:
+            return score.plain_feedback(request.loads)
+        case Policy.LEAST_LOADED:
+            return score.least_loaded(request.loads)
+        case Policy.ROUND_ROBIN:
+            return score.round_robin(len(snapshot.nodes), request.last_turn)
+
+
+def _predictive_scores(request: Request, snapshot: Snapshot) -> Scores:
+    asked, weights = request.job.request, request.weights
+    signal_weights = np.array([weights.signals.get(signal, 0.0) for signal in SIGNALS])
+    own_use = expected_use(asked, snapshot) @ (signal_weights / signal_weights.sum())
+    gpus = snapshot.allocatable[:, GPUS]
+    after = (snapshot.free[:, GPUS] - asked.gpus).astype(float)
+    free_share = np.divide(after, gpus, out=np.zeros(len(gpus)), where=gpus > 0)
+    return score.predictive(request.loads, own_use, np.clip(free_share, 0.0, 1.0), weights)
+
+
+def _best_first(candidates: NDArray[np.intp], scores: Scores, snapshot: Snapshot) -> NDArray[np.intp]:
+    """Candidates by score, ties by best fit (fewest free GPUs), then by name: a total order."""
+    total = np.round(scores.total[candidates], 9)
+    order = np.lexsort((candidates, snapshot.free[candidates, GPUS], -total))
+    return candidates[order]
+
+
+def _rank_placement(
+    rank: int, row: int, request: Request, snapshot: Snapshot, scores: Scores
+) -> RankPlacement:
+    loads = request.loads
+    measured = bool(loads.measured[row])
+    return RankPlacement(
+        rank=rank,
+        node=snapshot.names[row],
+        load=float(loads.current[row]) if measured else None,
+        forecast=float(loads.forecast[row]),
+        band=float(loads.band[row]) if measured else None,
+        score=float(scores.total[row]),
+        terms={name: float(values[row]) for name, values in scores.terms.items()},
+    )
+
+
+def _grouped(refusals: NDArray[np.str_], snapshot: Snapshot) -> tuple[Rejection, ...]:
+    counts = Counter(str(reason) for reason in refusals if reason)
+    examples = {str(r): snapshot.names[row] for row, r in reversed(list(enumerate(refusals))) if r}
+    ordered = (reason for reason in Refusal if reason.value in counts)
+    return tuple(Rejection(r.value, counts[r.value], examples[r.value]) for r in ordered)
+
+
+def _unplaceable(job: Job, snapshot: Snapshot, rejected: tuple[Rejection, ...], fitting: int) -> Unplaceable:
+    infeasible = _infeasible(job, snapshot)
+    if infeasible is not None:
+        return Unplaceable("Infeasible", infeasible, rejected, infeasible=True)
+    wanted = f"{job.ranks} nodes" if job.ranks > 1 else "a node"
+    refused = ", ".join(f"{r.nodes} {r.reason} (such as {r.example})" for r in rejected)
+    message = (
+        f"waiting for {wanted} with {job.request.gpus} free nvidia.com/gpu each: "
+        f"{fitting} of {len(snapshot.nodes)} nodes fit; refused: {refused}. "
+        "It starts by itself when enough is free."
+    )
+    return Unplaceable("InsufficientResources", message, rejected)
+
+
+def _infeasible(job: Job, snapshot: Snapshot) -> str | None:
+    """Why the gang can't run even with every node empty, with what to change; None when it could."""
+    if not snapshot.nodes:
+        return "the cluster has no nodes: add nodes that offer nvidia.com/gpu"
+    for column, part, _, unit in _RESOURCES:
+        asked, offered = getattr(job.request, part), snapshot.allocatable[:, column]
+        if (offered >= asked).sum() == 0:
+            return (
+                f"each rank asks for {asked} {unit}, but the largest node has {offered.max()}: "
+                "lower spec.trainer.resourcesPerNode or add a larger node"
+            )
+    asked_all = [getattr(job.request, part) for _, part, _, _ in _RESOURCES]
+    columns = [column for column, _, _, _ in _RESOURCES]
+    large_enough = int((snapshot.allocatable[:, columns] >= asked_all).all(axis=1).sum())
+    if large_enough < job.ranks:
+        return (
+            f"spec.trainer.numNodes is {job.ranks}, but only {large_enough} nodes are large enough for one rank: "
+            "lower spec.trainer.numNodes or resourcesPerNode, or add nodes"
+        )
+    return None

@@ -1,0 +1,107 @@
+"""From the raw JSON of a TrainingJob to the typed one, and from its spec to the document that the trainer reads."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from loadstar.api.dataset import DatasetSpec, SyntheticSpec
+from loadstar.api.model import ModelSpec
+from loadstar.api.spec import TrainingJobSpec, TrainingSpec
+from loadstar.api.v1alpha1 import TrainingJob
+
+DEFAULT_HIDDEN_LAYERS = (64, 64)
+DEFAULT_CHANNELS = (32, 64)
+DEFAULT_ACTIVATION = "relu"
+DEFAULT_MOMENTUM = 0.0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with an object."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+class InvalidTrainingJob(ValueError):
+    """The object can't be run as it is written; its text names each field and what to change."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(str(problem) for problem in self.problems))
+
+
+def parse(raw: Mapping[str, Any]) -> TrainingJob:
+    """The typed TrainingJob. Raises InvalidTrainingJob.
+
+    The API server has judged the object already, by the schema of the day it was stored; this is
+    the judgement of today.
+    """
+    try:
+        return TrainingJob.model_validate(raw)
+    except ValidationError as error:
+        raise InvalidTrainingJob(_problem(detail) for detail in error.errors(include_url=False)) from None
+
+
+def trainer_document(spec: TrainingJobSpec) -> dict[str, Any]:
+    """What the trainer is told (LOADSTAR_SPEC): model, dataset and training, defaults filled in.
+
+    A field that doesn't apply (channels of an mlp, momentum of adam) is absent.
+    """
+    return {
+        "model": _wire(_filled_model(spec.model)),
+        "dataset": _wire(_filled_dataset(spec.dataset)),
+        "training": _wire(_filled_training(spec.training)),
+    }
+
+
+def _filled_model(model: ModelSpec) -> ModelSpec:
+    match model.type:
+        case "linear":
+            return model
+        case "mlp":
+            widths = {"hidden_layers": model.hidden_layers or DEFAULT_HIDDEN_LAYERS}
+        case "cnn":
+            widths = {"channels": model.channels or DEFAULT_CHANNELS}
+    return model.model_copy(update=widths | {"activation": model.activation or DEFAULT_ACTIVATION})
+
+
+def _filled_dataset(dataset: DatasetSpec) -> DatasetSpec:
+    if dataset.builtin != "synthetic-regression":
+        return dataset
+    return dataset.model_copy(update={"synthetic": dataset.synthetic or SyntheticSpec()})
+
+
+def _filled_training(training: TrainingSpec) -> TrainingSpec:
+    if training.optimizer != "sgd" or training.momentum is not None:
+        return training
+    return training.model_copy(update={"momentum": DEFAULT_MOMENTUM})
+
+
+def _wire(part: ModelSpec | DatasetSpec | TrainingSpec) -> dict[str, Any]:
+    return part.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _problem(detail: ErrorDetails) -> Problem:
+    return Problem(_path(detail["loc"]) or "TrainingJob", _message(detail))
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """spec.model.hiddenLayers[2]: as kubectl names a field."""
+    path = ""
+    for step in location:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return path.removeprefix(".")
+
+
+def _message(detail: ErrorDetails) -> str:
+    if detail["type"] == "extra_forbidden":
+        return "is not a field of this version: remove it or correct its name"
+    message = detail["msg"].removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,181 @@
+"""status of a TrainingJob: what the operator writes, with field owner `loadstar`. Decimals are text, times are UTC."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from loadstar.api.schema import DecimalString, MicroTime, Time, Wire, atomic
+
+Phase = Literal["Pending", "Queued", "Starting", "Running", "Restarting", "Suspended", "Succeeded", "Failed"]
+ConditionType = Literal[
+    "Accepted", "Placed", "Running", "Succeeded", "Failed", "Suspended", "MetricsAvailable"
+]
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+Reason = Annotated[
+    str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")
+]
+Message = Annotated[str, Field(max_length=4096)]
+Name = Annotated[str, Field(min_length=1, max_length=253)]
+Count = Annotated[int, Field(ge=0)]
+MetricName = Annotated[str, Field(max_length=63, pattern=r"^[A-Za-z_][A-Za-z0-9_./-]*$")]
+
+MOST_NODES = 1024
+MOST_METRICS = 64
+NAMES_SHOWN = 3
+
+
+class Condition(Wire):
+    """One statement about the job, in the shape that all of Kubernetes uses (metav1.Condition)."""
+
+    type: ConditionType = Field(description="What the statement is about.")
+    status: ConditionStatus = Field(description="Whether it holds: True, False, or Unknown.")
+    observed_generation: Count | None = Field(
+        None, description="metadata.generation of the job that the statement was made for."
+    )
+    last_transition_time: Time = Field(description="When status last changed.")
+    reason: Reason = Field(description="Why, as one word for programs.")
+    message: Message = Field(description="Why, as a sentence for people.")
+
+
+class Restarts(Wire):
+    """How often the job was started again."""
+
+    counted: Count = Field(
+        0, description="Restarts after failures of the job itself; runPolicy.backoffLimit bounds them."
+    )
+    infrastructure: Count = Field(
+        0, description="Restarts after faults that are not the job's, such as a lost node; not bounded."
+    )
+
+
+class Queue(Wire):
+    """Where a waiting job stands."""
+
+    position: int = Field(ge=1, description="Place in the queue; 1 is next.")
+
+
+class PlacedNode(Wire):
+    """One node of a placement, with the numbers that it was chosen by."""
+
+    name: Name = Field(description="Name of the node.")
+    ranks: Annotated[tuple[Count, ...], Field(max_length=MOST_NODES)] = Field(
+        description="Pods of the job on this node, by their rank.", json_schema_extra=atomic()
+    )
+    gpus: Count = Field(description="GPUs of this node that the job takes.")
+    load: DecimalString | None = Field(
+        None, description="Load at the decision, 0 to 1; absent if it wasn't known."
+    )
+    forecast: DecimalString | None = Field(
+        None, description="Load forecast for the horizon, 0 to 1, without this job; absent if there was none."
+    )
+    band: DecimalString | None = Field(None, description="Half width of the forecast's uncertainty band.")
+    score: DecimalString | None = Field(None, description="Sum of the terms; the highest score wins.")
+    terms: Annotated[dict[str, DecimalString], Field(max_length=16)] = Field(
+        default_factory=dict, description="What the score is made of, by name."
+    )
+
+
+class Rejected(Wire):
+    """Nodes that could not be used, for one reason."""
+
+    reason: Reason = Field(description="Why, as one word for programs.")
+    nodes: Count = Field(description="How many nodes were rejected for it.")
+    example: Message = Field(description="One of them and its numbers, as a sentence for people.")
+
+
+class Placement(Wire):
+    """Where the job runs, and why there."""
+
+    policy: str = Field(max_length=32, description="The policy that decided.")
+    decided_at: MicroTime = Field(description="When it was decided.")
+    horizon_seconds: Count = Field(description="How far ahead, in seconds, the load was forecast.")
+    score: DecimalString | None = Field(None, description="Score of the whole placement.")
+    node_summary: str | None = Field(
+        None, max_length=1024, description="The nodes' names in one line; the first few if they are many."
+    )
+    nodes: Annotated[tuple[PlacedNode, ...], Field(max_length=MOST_NODES)] = Field(
+        (), description="The nodes chosen, each with its pods and numbers.", json_schema_extra=atomic()
+    )
+    rejected: Annotated[tuple[Rejected, ...], Field(max_length=32)] = Field(
+        (), description="The nodes that could not be used, counted by reason.", json_schema_extra=atomic()
+    )
+
+
+class Metric(Wire):
+    """One number of the result."""
+
+    name: MetricName = Field(description="Name of the metric, such as accuracy or loss.")
+    value: DecimalString = Field(description="Its value as decimal text, exactly as the trainer measured it.")
+
+
+class Result(Wire):
+    """What the finished job achieved, as its rank 0 recorded it."""
+
+    metrics: Annotated[tuple[Metric, ...], Field(max_length=MOST_METRICS)] = Field(
+        (), description="Metrics on the test rows.", json_schema_extra=atomic()
+    )
+    world_size: Count = Field(description="Processes that trained together.")
+    seed: Count = Field(description="The seed that was used.")
+    data_hash: str = Field(
+        max_length=128, description="Hash of the data, to tell whether two results compare."
+    )
+    epochs: Count = Field(description="Epochs completed.")
+    duration_seconds: DecimalString = Field(description="Seconds spent in training and evaluation.")
+
+
+class LastFailure(Wire):
+    """The last attempt that failed: where and how."""
+
+    attempt: Count = Field(description="Number of the attempt.")
+    rank: Count | None = Field(None, description="Rank of the pod that failed first.")
+    node: Name | None = Field(None, description="Node it ran on.")
+    exit_code: int | None = Field(None, description="Exit code of its container; absent if it never ran.")
+    reason: Reason = Field(description="Why, as one word for programs.")
+    message: Message = Field("", description="Why, as a sentence for people.")
+
+
+class TrainingJobStatus(Wire):
+    """What has become of the job. Written by the operator alone."""
+
+    observed_generation: Count | None = Field(
+        None, description="metadata.generation of the job that this status was made for."
+    )
+    phase: Phase | None = Field(
+        None, description="Where the job stands, in one word for people. Programs should read the conditions."
+    )
+    reason: Reason | None = Field(None, description="Why the job is in this phase, in one word.")
+    message: Message | None = Field(None, description="Why the job is in this phase, in a sentence.")
+    conditions: Annotated[tuple[Condition, ...], Field(max_length=16)] = Field(
+        (),
+        description="Statements about the job, one per type: Accepted (it can run as written), Placed (nodes are "
+        "chosen for all its pods), Running (all pods run), Succeeded, Failed, Suspended, MetricsAvailable (load "
+        "figures were at hand for the placement).",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    start_time: Time | None = Field(None, description="When the first attempt started.")
+    completion_time: Time | None = Field(None, description="When the job succeeded or failed for good.")
+    attempt: Count | None = Field(
+        None, description="Number of the current attempt, from 1. Its pods are named <job>-<attempt>-<rank>."
+    )
+    gpus: Count | None = Field(
+        None, description="GPUs of the whole job: trainer.numNodes times those per node."
+    )
+    restarts: Restarts | None = Field(None, description="How often the job was started again.")
+    queue: Queue | None = Field(None, description="Where the job stands while it waits for nodes.")
+    placement: Placement | None = Field(None, description="Where the job runs, and why there.")
+    accuracy: DecimalString | None = Field(
+        None, description="Share of test rows classified rightly, 0 to 1; absent for regression."
+    )
+    result: Result | None = Field(None, description="What the finished job achieved.")
+    last_failure: LastFailure | None = Field(None, description="The last attempt that failed: where and how.")
+
+    def wire(self) -> dict[str, Any]:
+        """The status as JSON values for a server-side apply: what is None or empty by default is left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def node_summary(names: tuple[str, ...]) -> str:
+    """The names in one short line for a column of `kubectl get`, which can't join a list: `a,b,c,+2`."""
+    more = len(names) - NAMES_SHOWN
+    return ",".join((*names[:NAMES_SHOWN], f"+{more}") if more > 0 else names)

@@ -1,0 +1,153 @@
+"""spec.trainer of a TrainingJob: its pods and what each asks of its node."""
+
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from loadstar.api.labels import GPU_RESOURCE
+from loadstar.api.quantities import byte_count, devices, millicores
+from loadstar.api.schema import VALIDATIONS, Rule, Strict
+
+MOST_GPUS = 64
+
+
+def _quantity_schema(rule: str, message: str) -> dict[str, Any]:
+    """An int-or-string; `rule` judges `self`, which CEL sees as either of the two."""
+    return {
+        "anyOf": [{"type": "integer"}, {"type": "string"}],
+        "maxLength": 64,
+        "x-kubernetes-int-or-string": True,
+        VALIDATIONS: [{"rule": rule, "message": message}],
+    }
+
+
+def _checked_cpu(value: int | str) -> str:
+    millicores(value)
+    return str(value)
+
+
+def _checked_memory(value: int | str) -> str:
+    byte_count(value)
+    return str(value)
+
+
+def _checked_gpus(value: int | str) -> int:
+    return devices(value)
+
+
+_ABOVE_ZERO = "isQuantity(string(self)) && quantity(string(self)).isGreaterThan(quantity('0'))"
+
+Cpu = Annotated[
+    str,
+    BeforeValidator(_checked_cpu),
+    WithJsonSchema(_quantity_schema(_ABOVE_ZERO, "cpu must be a quantity above zero such as 500m or 2")),
+]
+Memory = Annotated[
+    str,
+    BeforeValidator(_checked_memory),
+    WithJsonSchema(
+        _quantity_schema(_ABOVE_ZERO, "memory must be a quantity above zero such as 512Mi or 4Gi")
+    ),
+]
+Gpus = Annotated[
+    int,
+    BeforeValidator(_checked_gpus),
+    Field(ge=0, le=MOST_GPUS),
+    WithJsonSchema(
+        _quantity_schema(
+            f"string(self).matches('^(0|[1-9][0-9]?)$') && int(string(self)) <= {MOST_GPUS}",
+            f"{GPU_RESOURCE} counts whole devices per node: write a number from 0 to {MOST_GPUS}",
+        )
+    ),
+]
+
+
+class ResourcesPerNode(Strict):
+    """What each pod asks for."""
+
+    cpu: Cpu | None = Field(
+        None,
+        description="CPU that each pod is guaranteed, such as 500m or 2. It may use more when its node has some to "
+        "spare. Left out, none is reserved.",
+    )
+    memory: Memory | None = Field(
+        None,
+        description="Memory that each pod is guaranteed and limited to, such as 512Mi or 4Gi; a pod that needs more is "
+        "killed. Half of it may be shared memory (/dev/shm). Left out, none is reserved and there is no limit.",
+    )
+    gpus: Gpus = Field(
+        1,
+        alias=GPU_RESOURCE,
+        description="Whole GPUs that each pod gets. 0 trains on the CPU.",
+    )
+
+
+_GPUS = "string(self.{0}resourcesPerNode.nvidia__dot__com__slash__gpu)"
+_HAS_GPUS = f"{_GPUS}.matches('^[1-9][0-9]?$')"
+"""False as well where the quantity is no number, which the field's own rule reports."""
+
+_OWN_GPU = f"!has(self.numProcPerNode) || !{_HAS_GPUS} || self.numProcPerNode <= int({_GPUS})".replace(
+    "{0}", ""
+)
+PROCESSES_PER_NODE = (
+    f"(has(self.{{0}}numProcPerNode) ? self.{{0}}numProcPerNode : {_HAS_GPUS} ? int({_GPUS}) : 1)"
+).replace("{0}", "trainer.")
+"""TrainerSpec.processes_per_node in CEL, where self is the spec."""
+
+
+class TrainerSpec(Strict):
+    """The pods that train: one per node, all of them placed together or none."""
+
+    image: str | None = Field(
+        None,
+        min_length=1,
+        max_length=512,
+        description="Container image of the trainer; the one that the operator is configured with if left out.",
+    )
+    num_nodes: int = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="Pods of the job, each with resourcesPerNode. They start together or not at all.",
+    )
+    num_proc_per_node: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="Training processes in each pod, one GPU each. Left out, it is the number of GPUs per node, and 1 "
+        "without GPUs.",
+    )
+    resources_per_node: ResourcesPerNode = Field(
+        ResourcesPerNode(),
+        description="What each pod asks for. Placement counts it against what nodes have free.",
+    )
+
+    RULES = (
+        Rule(
+            "!has(self.image) || !self.image.matches('[\\\\s]')",
+            lambda t: t.image is None or not any(letter.isspace() for letter in t.image),
+            "image is one image reference without spaces, such as registry.example.com/trainer:1.0",
+            ".image",
+        ),
+        Rule(
+            _OWN_GPU,
+            lambda t: (
+                t.num_proc_per_node is None
+                or t.resources_per_node.gpus == 0
+                or t.num_proc_per_node <= t.resources_per_node.gpus
+            ),
+            "each process needs a GPU of its own: lower numProcPerNode, raise resourcesPerNode[nvidia.com/gpu], "
+            "or set that to 0 to train on the CPU",
+            ".numProcPerNode",
+        ),
+    )
+
+    @property
+    def processes_per_node(self) -> int:
+        """Training processes in each pod, the default filled in."""
+        return self.num_proc_per_node or max(1, self.resources_per_node.gpus)
+
+    @property
+    def world_size(self) -> int:
+        """Training processes of the whole job."""
+        return self.num_nodes * self.processes_per_node

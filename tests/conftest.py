@@ -1,0 +1,3 @@
+"""Fixtures for all tests; see the modules that are named here."""
+
+pytest_plugins = ["tests.cluster.fixtures"]

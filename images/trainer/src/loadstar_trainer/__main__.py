@@ -1,0 +1,63 @@
+"""One rank: `python -m loadstar_trainer`, started once per rank by `loadstar_trainer.launch` or torchrun.
+
+Reads the job from LOADSTAR_SPEC, ends with exit code 0, 65 (the job as written cannot run), 143 (SIGTERM)
+or 1, and leaves the final record in the termination log and as the last line of its output.
+"""
+
+import os
+import sys
+import traceback
+from typing import Any
+
+from loadstar_trainer import record
+from loadstar_trainer.environment import SPEC, Identity, Ranks, record_path
+from loadstar_trainer.failures import Failure, Interrupted
+from loadstar_trainer.interruption import Interruption
+from loadstar_trainer.spec import parse
+
+
+def main() -> int:
+    """The exit code of this rank."""
+    interruption = Interruption()
+    try:
+        identity, ranks = Identity.read(os.environ), Ranks.read(os.environ)
+        spec = parse(os.environ.get(SPEC, ""))
+        # PyTorch takes seconds to import: a bad spec is told before.
+        from loadstar_trainer.run import run
+
+        result = run(spec, ranks, interruption)
+    except Exception as error:
+        return _fail(_failure(error, interruption))
+    if ranks.rank == 0:
+        _leave(record.of_result(identity, result))
+    return 0
+
+
+def _failure(error: Exception, interruption: Interruption) -> Failure:
+    """The error as a failure; what breaks after SIGTERM (peers leave at once) is the interruption's doing."""
+    if isinstance(error, Failure):
+        return error
+    traceback.print_exc()
+    if interruption.requested:
+        return Interrupted(f"Stopped by SIGTERM ({error}).")
+    return Failure("TrainingFailed", f"{type(error).__name__}: {error}")
+
+
+def _fail(failure: Failure) -> int:
+    """Every rank may write: the first to fail keeps its words, see `record.write`."""
+    try:
+        identity = Identity.read(os.environ)
+    except Failure:
+        identity = Identity("", 0)
+    print(f"{failure.reason}: {failure}", file=sys.stderr, flush=True)
+    _leave(record.of_failure(identity, failure.reason, str(failure)))
+    return failure.exit_code
+
+
+def _leave(final: dict[str, Any]) -> None:
+    record.write(final, record_path(os.environ))
+    print(record.encode(final).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""The pod's first process: starts the pod's ranks, passes SIGTERM on, and ends with the exit code that counts.
+
+It takes torchrun's place in the pod. torchrun ends with 1 whatever its workers ended with, so a refused
+job (65) would look like a crash; it kills workers 30 s after SIGTERM; and it imports PyTorch once more
+before a worker can. The ranks run equally well under torchrun: same environment, same module.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from loadstar_trainer import record
+from loadstar_trainer.environment import Identity, Pod, record_path
+from loadstar_trainer.failures import EXIT_INTERRUPTED, EXIT_REFUSED, Failure
+
+WORKER = (sys.executable, "-m", "loadstar_trainer")
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+# Below the pod's grace period of 60 s, so that this process is still there to give the exit code.
+GRACE_AFTER_SIGTERM = 50.0
+# After one rank failed the others can only lose their peers; they get this long to notice.
+GRACE_AFTER_FAILURE = 10.0
+
+
+def main() -> int:
+    try:
+        identity, pod = Identity.read(os.environ), Pod.read(os.environ)
+    except Failure as failure:
+        return _report(Identity("", 0), failure.reason, str(failure), failure.exit_code)
+    record.clear(record_path(os.environ))
+    workers = Workers()
+    # Blocked, not handled: nothing is lost before the first wait, also not for process 1, for which the
+    # kernel throws away signals that are neither handled nor blocked.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    for env in environments(os.environ, pod):
+        workers.start(WORKER, env)
+    status = workers.wait()
+    if status < 0:
+        message = f"A rank was killed by {signal.Signals(-status).name}."
+        if status == -signal.SIGKILL:
+            message += " Most often that is memory: raise trainer.resourcesPerNode.memory."
+        return _report(identity, "WorkerKilled", message, 128 - status)
+    if status > 0:
+        return _report(
+            identity, "WorkerFailed", f"A rank ended with exit code {status}; see its log.", status
+        )
+    return 0
+
+
+class Workers:
+    """The ranks of this pod as child processes."""
+
+    def __init__(self) -> None:
+        self._running: set[int] = set()
+        self._ended: list[int] = []
+        self._interrupted = False
+        self._deadline: float | None = None
+
+    def start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
+        self._running.add(os.posix_spawn(command[0], tuple(command), env, setsigmask=()))
+
+    def wait(self) -> int:
+        """Blocks until all have ended; 0, or the status that stands for all, negative for a signal."""
+        while self._running:
+            self._next_signal()
+            self._reap()
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                self._signal(signal.SIGKILL)
+                self._deadline = None
+        return self._status()
+
+    def _next_signal(self) -> None:
+        timeout = max(0.0, self._deadline - time.monotonic()) if self._deadline is not None else 3600.0
+        received = signal.sigtimedwait(SIGNALS, timeout)
+        if received is not None and received.si_signo != signal.SIGCHLD:
+            self._interrupted = True
+            self._stop(GRACE_AFTER_SIGTERM)
+
+    def _reap(self) -> None:
+        """Collects every ended child; orphans too, which the kernel hands to process 1."""
+        while self._running:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            if pid in self._running:
+                self._running.remove(pid)
+                self._ended.append(os.waitstatus_to_exitcode(status))
+                if self._ended[-1] != 0:
+                    self._stop(GRACE_AFTER_FAILURE)
+
+    def _stop(self, grace: float) -> None:
+        if self._deadline is None:
+            self._deadline = time.monotonic() + grace
+            self._signal(signal.SIGTERM)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self._running:
+            os.kill(pid, number)
+
+    def _status(self) -> int:
+        failed = [status for status in self._ended if status != 0]
+        if EXIT_REFUSED in failed:
+            return EXIT_REFUSED
+        if failed and self._interrupted:
+            return EXIT_INTERRUPTED
+        return failed[0] if failed else 0
+
+
+def environments(env: Mapping[str, str], pod: Pod) -> list[dict[str, str]]:
+    """The environment of each rank of the pod: torchrun's variables, and threads for a fair part of the CPUs."""
+    # Rank 0 serves the meeting point itself, so its own pod need not wait for the pod's name to resolve.
+    address = "localhost" if pod.node_rank == 0 else pod.master_address
+    threads = max(1, processors() // pod.processes)
+    return [
+        {
+            "OMP_NUM_THREADS": str(threads),
+            "PYTHONUNBUFFERED": "1",
+            **env,
+            "RANK": str(pod.node_rank * pod.processes + local_rank),
+            "LOCAL_RANK": str(local_rank),
+            "GROUP_RANK": str(pod.node_rank),
+            "WORLD_SIZE": str(pod.nodes * pod.processes),
+            "LOCAL_WORLD_SIZE": str(pod.processes),
+            "MASTER_ADDR": address,
+            "MASTER_PORT": str(pod.master_port),
+        }
+        for local_rank in range(pod.processes)
+    ]
+
+
+def processors(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """CPUs that this pod may use: its limit under cgroup v2 or v1, else those of the machine."""
+    available = len(os.sched_getaffinity(0))
+    for quota_and_period in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((cgroup / file).read_text() for file in quota_and_period).split()
+        except (OSError, ValueError):
+            continue
+        if quota.isdecimal():
+            available = min(available, -(-int(quota) // int(period)))
+    return max(1, available)
+
+
+def _report(identity: Identity, reason: str, message: str, exit_code: int) -> int:
+    """Leaves a record of failure unless a rank has left its own, which says more."""
+    if record.write(record.of_failure(identity, reason, message), record_path(os.environ)):
+        print(f"{reason}: {message}", file=sys.stderr, flush=True)
+    return exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""Root file systems made from Debian packages: the base images where nothing can be pulled.
+
+Every Dockerfile of the project takes `ARG BASE` with a public image as its default. On a machine without a
+registry the tests pass one of these instead, `docker import`ed by `tests.cluster.images`.
+"""
+
+import hashlib
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.cluster.cache import cache_dir, once
+from tests.cluster.engine.packages import require_program
+from tests.cluster.steps import run_logged
+
+# Nobody reads manuals in a container.
+_LEFT_OUT = (
+    "path-exclude=/usr/share/man/*",
+    "path-exclude=/usr/share/info/*",
+    "path-exclude=/usr/share/locale/*",
+    "path-exclude=/usr/share/lintian/*",
+    "path-exclude=/usr/share/doc/*",
+    "path-include=/usr/share/doc/*/copyright",
+)
+# 100 MB of the trainer's base. Not by path-exclude: Python packages compile the files that their lists name,
+# and fail on a missing one.
+_WITHOUT_TESTS = 'find "$1/usr/lib/python3/dist-packages" -depth -type d -name tests -exec rm -r {} +'
+
+
+@dataclass(frozen=True)
+class RootFs:
+    """A minimal Debian `suite` with `packages`; the mirror is whatever mmdebstrap's own default is."""
+
+    name: str
+    suite: str
+    packages: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """Twelve hex digits over everything that decides the content, but for Debian's own updates."""
+        inputs = "\n".join((self.suite, *self.packages, *_LEFT_OUT, _WITHOUT_TESTS))
+        return hashlib.sha256(inputs.encode()).hexdigest()[:12]
+
+    @property
+    def reference(self) -> str:
+        """The name under which an engine holds this root file system as an image."""
+        return f"loadstar/base-{self.name}:{self.digest}"
+
+    def archive(self) -> Path:
+        """The plain tar of the root file system, built on the first call; raises `steps.StepFailed`."""
+        return once(cache_dir("rootfs") / f"{self.name}-{self.digest}.tar", self._build)
+
+    def unpacked(self) -> Path:
+        """The same as a folder that root can `chroot` into; shared, so nobody may write to it."""
+        return once(cache_dir("rootfs") / f"{self.name}-{self.digest}", self._unpack)
+
+    def _build(self, target: Path) -> None:
+        mmdebstrap = str(require_program("mmdebstrap"))
+        options = [f"--dpkgopt={line}" for line in _LEFT_OUT]
+        # The format is named, as mmdebstrap would guess it from the file's name and that is a temporary one.
+        options += ["--variant=minbase", "--format=tar", f"--include={','.join(self.packages)}"]
+        options += [f"--customize-hook={_WITHOUT_TESTS}"]
+        run_logged(
+            f"Building the root file system {self.name} from Debian {self.suite} (1 to 3 minutes)",
+            [mmdebstrap, *options, self.suite, str(target)],
+            log=cache_dir("logs") / f"rootfs-{self.name}.log",
+        )
+
+    def _unpack(self, target: Path) -> None:
+        target.mkdir()
+        subprocess.run(["tar", "-xf", self.archive(), "-C", target], check=True)
+
+
+PYTHON = RootFs("python", "trixie", ("python3", "python3-pip"))
+TORCH_CPU = RootFs(
+    "torch-cpu",
+    "trixie",
+    # pytest is here because the trainer's own tests run in this base: no other place has its torch.
+    ("python3", "python3-numpy", "python3-pytest", "python3-sklearn", "python3-torch"),
+)

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from loadstar.api.descriptions import described
 from loadstar.api.labels import GROUP, KIND, NAME_LABEL, PART_OF_LABEL, PLURAL, VERSION
 from loadstar.api.schema import VALIDATIONS
 from loadstar.api.v1alpha1 import TrainingJob
@@ -71,6 +72,7 @@ def openapi_schema() -> Schema:
     properties["apiVersion"] = {"type": "string", "description": _API_VERSION}
     properties["kind"] = {"type": "string", "description": _KIND}
     properties["metadata"] = {"type": "object"}
+    properties["spec"] = described(properties["spec"])
     properties["status"] = _without_defaults(properties["status"])
     schema["required"] = ["spec"]
     return schema
@@ -108,8 +110,6 @@ def _structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
             result |= {bound.lower(): limit, f"exclusive{bound}": True}
     if result.get("default", ...) is None:
         del result["default"]
-    if isinstance(result.get("default"), dict):
-        result["default"] = {}  # the fields of the object have defaults of their own
     if "properties" in schema:
         result["properties"] = {
             name: _structural(field, definitions) for name, field in schema["properties"].items()
@@ -118,7 +118,14 @@ def _structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
         result["items"] = _structural(schema["items"], definitions)
     if isinstance(values := schema.get("additionalProperties"), dict):
         result["additionalProperties"] = _structural(values, definitions)
+    if isinstance(result.get("default"), dict):
+        result["default"] = _default_of(result["properties"])
     return _ordered(result | _format(result))
+
+
+def _default_of(fields: dict[str, Schema]) -> Schema:
+    """An object with every default in it: the rules are judged on this value before its fields are defaulted."""
+    return {name: field["default"] for name, field in fields.items() if "default" in field}
 
 
 def _inlined(schema: Schema, definitions: dict[str, Schema]) -> Schema:

@@ -39,7 +39,7 @@ class ModelSpec(Strict):
         0.0,
         ge=0,
         lt=1,
-        description="Share of hidden units switched off at random in each training step, from 0 to below 1. "
+        description="Share of hidden units switched off at random in each training step. "
         "Only types mlp and cnn have hidden units.",
     )
 

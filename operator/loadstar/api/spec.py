@@ -32,15 +32,13 @@ class TrainingSpec(Strict):
         description="Rows per optimizer step, over all processes together. It is the same batch on one node or on "
         "many; at least one row for each process.",
     )
-    learning_rate: float = Field(
-        0.001, gt=0, le=10, description="Step size of the optimizer, above 0 and at most 10."
-    )
-    optimizer: Optimizer = Field("adam", description="The optimizer.")
+    learning_rate: float = Field(0.001, gt=0, le=10, description="Step size of the optimizer.")
+    optimizer: Optimizer = Field("adam", description="How the weights are changed after each batch.")
     momentum: float | None = Field(
         None,
         ge=0,
         lt=1,
-        description="Momentum, from 0 to below 1. Only for optimizer sgd, where it is 0 if left out.",
+        description="Momentum. Only for optimizer sgd, where it is 0 if left out.",
     )
     weight_decay: float = Field(
         0.0, ge=0, le=10, description="Weight decay: L2 penalty; for adamw decoupled from the gradient."
@@ -70,7 +68,7 @@ class SchedulingSpec(Strict):
         None,
         ge=-1,
         le=1,
-        description="Weight of the last change of load, from -1 to 1; above 0 expects a rise to go on. Only for policy "
+        description="Weight of the last change of load; above 0 expects a rise to go on. Only for policy "
         f"feedback, where it is {DEFAULT_ALPHA} if left out.",
     )
     horizon_seconds: int = Field(
@@ -80,7 +78,7 @@ class SchedulingSpec(Strict):
         None,
         gt=0,
         le=1,
-        description="Nodes whose load now is above this share, above 0 and at most 1, are not used; the job waits "
+        description="Nodes whose load now is above this share are not used; the job waits "
         "instead. Left out, no node is refused for its load.",
     )
     gpu_products: Annotated[tuple[Product, ...], Field(min_length=1, max_length=16)] | None = Field(

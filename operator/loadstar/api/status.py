@@ -131,6 +131,7 @@ class LastFailure(Wire):
     rank: Count | None = Field(None, description="Rank of the pod that failed first.")
     node: Name | None = Field(None, description="Node it ran on.")
     exit_code: int | None = Field(None, description="Exit code of its container; absent if it never ran.")
+    finished_at: MicroTime | None = Field(None, description="When it failed.")
     reason: Reason = Field(description="Why, as one word for programs.")
     message: Message = Field("", description="Why, as a sentence for people.")
 

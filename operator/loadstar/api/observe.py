@@ -29,6 +29,7 @@ class ObservedPod:
     """
 
     uid: str
+    version: int
     namespace: str
     name: str
     node: str | None
@@ -56,6 +57,7 @@ def observe_pod(raw: Raw) -> ObservedPod:
     owner, owner_name = _owner(metadata)
     return ObservedPod(
         uid=metadata["uid"],
+        version=version_of(raw),
         namespace=metadata.get("namespace", ""),
         name=metadata["name"],
         node=spec.get("nodeName"),
@@ -102,6 +104,11 @@ def observe_node(raw: Raw) -> ObservedNode:
     since = None if is_ready or ready is None else _seconds(ready.get("lastTransitionTime"))
     addresses = tuple(a["address"] for a in status.get("addresses") or () if a.get("address"))
     return ObservedNode(node, names.get(labels.HOSTNAME_LABEL, metadata["name"]), since, addresses)
+
+
+def version_of(raw: Raw) -> int:
+    """An object's resourceVersion, which grows with every change to it (comparable as an integer, KEP-5504)."""
+    return int(raw["metadata"].get("resourceVersion") or 0)
 
 
 # --- pods of a TrainingJob -------------------------------------------------------------------------------------

@@ -131,12 +131,12 @@ class Result:
     """What the trainer's final record says; numbers as the strings that it wrote."""
 
     metrics: tuple[tuple[str, str], ...]
+    world_size: int
+    seed: int
+    data_hash: str
+    epochs: int
+    duration_seconds: str
     accuracy: str | None = None
-    world_size: int | None = None
-    seed: int | None = None
-    data_hash: str | None = None
-    epochs: int | None = None
-    duration_seconds: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

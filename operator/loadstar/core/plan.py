@@ -1,11 +1,14 @@
 """One scheduling cycle, in numbered steps: waiting jobs and the cluster as it is → an offer for each job."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from loadstar.core import queue
-from loadstar.core.commitments import COLUMNS, Commitment, invisible_load
-from loadstar.core.forecast import TrendForecaster
+from loadstar.core.commitments import COLUMNS, Commitment, expected_use, invisible_load
+from loadstar.core.forecast import Forecast, TrendForecaster
 from loadstar.core.jobs import Job, Placement, Policy
 from loadstar.core.load import FreshnessPolicy
 from loadstar.core.placement import Request, Unplaceable, place
@@ -51,62 +54,74 @@ class Turn:
 def plan(
     waiting: Iterable[Job],
     snapshot: Snapshot,
-    commitments: Sequence[Commitment],
+    commitments: Iterable[Commitment],
     loads: Loads,
     turn: Turn,
     now: float,
 ) -> dict[str, Offer]:
     """An offer for every waiting job by uid. Takes what it places from `snapshot` and moves `turn`."""
-    # 1. Heads: the waiting jobs, in order.
-    ordered = queue.in_order(waiting)
-    committed = list(commitments)
+    # 1. Heads: the waiting jobs, in order; and what every forecast of this cycle has in common.
+    view = _View(snapshot, loads, invisible_load(commitments, snapshot, now), now)
     offers: dict[str, Offer] = {}
+    refused: dict[Hashable, Unplaceable] = {}
     position, closed_by = 0, None
-    for job in ordered:
-        # 2. A job that waited too long closes the queue behind it.
+    for job in queue.in_order(waiting):
+        outcome: Placement | Unplaceable
+        same = _alike(job)
         if closed_by is not None:
-            outcome: Placement | Unplaceable = _behind(closed_by)
+            # 2. A job that waited too long closes the queue behind it.
+            outcome = _behind(closed_by)
+        elif same in refused:
+            # 3. Capacity only shrinks within a cycle: what did not fit does not fit now either.
+            outcome = refused[same]
         else:
-            # 3. Filter, score and choose for the whole gang.
-            request = Request(
-                job=job,
-                loads=_node_loads(job, snapshot, committed, loads, now),
-                weights=loads.weights,
-                last_turn=snapshot.row(turn.node) if turn.node else None,
-                now=now,
-            )
-            outcome = place(request, snapshot)
-        # 4. What is placed is assumed at once: its devices are taken, its load is committed.
+            # 4. Filter, score and choose for the whole gang.
+            last_turn = snapshot.row(turn.node) if turn.node else None
+            outcome = place(Request(job, view.node_loads(job), loads.weights, last_turn, now), snapshot)
         if isinstance(outcome, Placement):
-            committed += _assume(job, outcome, snapshot, turn)
+            # 5. What is placed is assumed at once: its devices are taken, its load is committed.
+            view.assume(job, outcome)
+            if job.scheduling.policy is Policy.ROUND_ROBIN:
+                turn.node = outcome.ranks[-1].node
             offers[job.uid] = Offer(outcome, loads.health)
             continue
+        refused[same] = outcome
         position += 1
         offers[job.uid] = Offer(outcome, loads.health, position)
-        if not outcome.infeasible and closed_by is None and queue.closes_the_queue(job, now):
+        if closed_by is None and not outcome.infeasible and queue.closes_the_queue(job, now):
             closed_by = job
     return offers
 
 
-def _node_loads(
-    job: Job, snapshot: Snapshot, committed: list[Commitment], loads: Loads, now: float
-) -> NodeLoads:
-    return combine(
-        loads.forecaster.forecast(snapshot.names, job.scheduling.horizon, now),
-        invisible_load(committed, snapshot, now),
-        snapshot.allocated_share()[:, COLUMNS],
-        job.scheduling.alpha,
-        loads.freshness,
-        loads.weights,
-    )
+@dataclass(slots=True)
+class _View:
+    """The cycle's picture of load: forecasts once per horizon, R⁺ kept up with every placement."""
+
+    snapshot: Snapshot
+    loads: Loads
+    hidden: NDArray[np.float64]
+    now: float
+    forecasts: dict[float, Forecast] = field(default_factory=dict)
+
+    def node_loads(self, job: Job) -> NodeLoads:
+        horizon = job.scheduling.horizon
+        if horizon not in self.forecasts:
+            self.forecasts[horizon] = self.loads.forecaster.forecast(self.snapshot.names, horizon, self.now)
+        allocated = self.snapshot.allocated_share()[:, COLUMNS]
+        alpha, loads = job.scheduling.alpha, self.loads
+        return combine(self.forecasts[horizon], self.hidden, allocated, alpha, loads.freshness, loads.weights)
+
+    def assume(self, job: Job, placement: Placement) -> None:
+        own_use = expected_use(job.request, self.snapshot)
+        for rank in placement.ranks:
+            self.snapshot.take(rank.node, job.request)
+            row = self.snapshot.row(rank.node)
+            self.hidden[row] += own_use[row]
 
 
-def _assume(job: Job, placement: Placement, snapshot: Snapshot, turn: Turn) -> list[Commitment]:
-    for rank in placement.ranks:
-        snapshot.take(rank.node, job.request)
-    if job.scheduling.policy is Policy.ROUND_ROBIN:
-        turn.node = placement.ranks[-1].node
-    return [Commitment(rank.node, job.request, placement.decided_at) for rank in placement.ranks]
+def _alike(job: Job) -> Hashable:
+    """Jobs of the same key are refused for the same reasons."""
+    return job.ranks, job.request, job.scheduling
 
 
 def _behind(head: Job) -> Unplaceable:

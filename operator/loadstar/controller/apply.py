@@ -1,0 +1,105 @@
+"""Carrying a decision out: the status first, then its actions (write-ahead), so that a kill at any line loses nothing."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from loadstar.api import labels
+from loadstar.api.pods import build_pod, build_service
+from loadstar.api.state import refusal_status, status_of
+from loadstar.api.v1alpha1 import TrainingJob
+from loadstar.clients.errors import AlreadyExists, Forbidden, Invalid
+from loadstar.clients.kube import Kube
+from loadstar.clients.resources import PODS, SERVICES, TRAINING_JOBS
+from loadstar.controller.caches import Caches, Key, Tracked
+from loadstar.core.decisions import Action, CreatePod, CreateService, DeleteJob, DeletePod
+from loadstar.core.jobs import JobState
+
+
+class LaunchRefused(Exception):
+    """The API server does not accept a pod or Service of the gang, now or ever; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applier:
+    """Writes states and carries out actions. `count` is told the name of every action done, for the metrics."""
+
+    kube: Kube
+    caches: Caches
+    trainer_image: str
+    count: Callable[[str], None]
+
+    async def write(self, key: Key, tracked: Tracked, state: JobState) -> None:
+        """Make status say `state`, then remember it. Raises NotFound or Conflict where the job is gone."""
+        job = tracked.job
+        status = (refusal_status(state) if job is None else status_of(job, state)).wire()
+        if status != tracked.written:
+            namespace, name = key
+            metadata = {"namespace": namespace, "name": name, "uid": tracked.uid}
+            body = {"metadata": metadata, "status": status}
+            await self.kube.apply_status(TRAINING_JOBS, body, field_manager=labels.LIFECYCLE_OWNER)
+        tracked.written, tracked.state = status, state
+
+    async def act(self, key: Key, tracked: Tracked, actions: tuple[Action, ...]) -> None:
+        """Carry the actions out. Raises LaunchRefused where a create can't succeed by trying again at once."""
+        for action in actions:
+            if isinstance(action, CreateService):
+                await self._create_service(tracked)
+        rest = [action for action in actions if not isinstance(action, CreateService)]
+        results = await asyncio.gather(*(self._act(key, tracked, a) for a in rest), return_exceptions=True)
+        errors = [result for result in results if isinstance(result, BaseException)]
+        if errors:
+            raise next((error for error in errors if isinstance(error, LaunchRefused)), errors[0])
+
+    async def _act(self, key: Key, tracked: Tracked, action: Action) -> None:
+        namespace, name = key
+        match action:
+            case CreatePod():
+                await self._create_pod(tracked, action)
+            case DeletePod():
+                grace = 0 if action.force else None
+                await self.kube.delete(PODS, action.name, namespace, uid=action.uid, grace_seconds=grace)
+            case DeleteJob():
+                await self.kube.delete(TRAINING_JOBS, name, namespace, uid=tracked.uid)
+            case CreateService():
+                raise AssertionError("services are made before everything else")
+        self.count(type(action).__name__)
+
+    async def _create_service(self, tracked: Tracked) -> None:
+        job = _parsed(tracked)
+        await self._create(SERVICES, build_service(job), tracked)
+
+    async def _create_pod(self, tracked: Tracked, action: CreatePod) -> None:
+        seen = self.caches.nodes.get(action.node)
+        hostname = seen.hostname if seen else action.node
+        body = build_pod(
+            _parsed(tracked),
+            attempt=action.attempt,
+            rank=action.rank,
+            node=hostname,
+            image=self.trainer_image,
+        )
+        self.caches.put_pod(await self._create(PODS, body, tracked))
+
+    async def _create(self, resource: Any, body: dict[str, Any], tracked: Tracked) -> dict[str, Any]:
+        """Create, or adopt one of that name that this job owns already (from before a crash or a lost answer)."""
+        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
+        try:
+            return await self.kube.create(resource, body, namespace)
+        except AlreadyExists:
+            found = await self.kube.get(resource, name, namespace)
+            if tracked.uid in {owner["uid"] for owner in found["metadata"].get("ownerReferences") or ()}:
+                return found
+            kind = resource.kind
+            raise LaunchRefused(
+                f"a {kind} named {name} exists and does not belong to this job: delete it or rename the job"
+            ) from None
+        except (Forbidden, Invalid) as error:
+            raise LaunchRefused(str(error)) from error
+
+
+def _parsed(tracked: Tracked) -> TrainingJob:
+    if not isinstance(tracked.asked, tuple):
+        raise AssertionError("an unreadable job is never launched")
+    return tracked.asked[0]

@@ -1,0 +1,138 @@
+"""The operator's view of the cluster: jobs, pods and nodes as last seen.
+
+Written by Kopf's watch handlers, by the periodic list and, for the operator's own writes, from their answers; read by
+the reconciler and the scheduling cycle. All of it runs in one event loop, so there are no locks.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from loadstar.api.convert import InvalidTrainingJob, parse
+from loadstar.api.observe import ObservedNode, ObservedPod, observe_node, observe_pod, version_of
+from loadstar.api.state import job_of, state_of
+from loadstar.api.status import TrainingJobStatus
+from loadstar.api.v1alpha1 import TrainingJob
+from loadstar.core.jobs import Job, JobState
+from loadstar.core.pods import Pod
+
+Raw = Mapping[str, Any]
+Key = tuple[str, str]
+"""Namespace and name."""
+
+NODE_LOST_SECONDS = 60.0
+"""A node that does not answer for this long is lost: its pods can't be ended in an orderly way any more."""
+
+
+@dataclass(slots=True)
+class Tracked:
+    """One TrainingJob: as asked for, or why it can't be read, and the state that the operator wrote last.
+
+    The state is read from status once, when the job is first seen; from then on the reconciler is its only writer.
+    """
+
+    uid: str
+    version: int
+    generation: int
+    asked: tuple[TrainingJob, Job] | InvalidTrainingJob
+    state: JobState
+    written: dict[str, Any] | None = None
+    """The status as last written, None before the first write of this process."""
+
+    @property
+    def job(self) -> Job | None:
+        """The core's job, None when the spec can't be read."""
+        return None if isinstance(self.asked, InvalidTrainingJob) else self.asked[1]
+
+
+@dataclass(slots=True)
+class Caches:
+    """All that is known of the cluster."""
+
+    jobs: dict[Key, Tracked] = field(default_factory=dict)
+    pods: dict[Key, ObservedPod] = field(default_factory=dict)
+    nodes: dict[str, ObservedNode] = field(default_factory=dict)
+    _owned: dict[str, dict[str, ObservedPod]] = field(default_factory=lambda: defaultdict(dict))
+
+    # --- writing -----------------------------------------------------------------------------------------------
+
+    def put_job(self, raw: Raw) -> Key:
+        """Take in a TrainingJob as seen on the wire, unless a newer one is known."""
+        metadata, version = raw["metadata"], version_of(raw)
+        key = (metadata["namespace"], metadata["name"])
+        known = self.jobs.get(key)
+        if known is not None and known.uid == metadata["uid"] and version <= known.version:
+            return key
+        try:
+            parsed = parse(raw)
+            asked: tuple[TrainingJob, Job] | InvalidTrainingJob = (parsed, job_of(parsed))
+            written = parsed.status
+        except InvalidTrainingJob as problem:
+            asked, written = problem, TrainingJobStatus()
+        if known is not None and known.uid == metadata["uid"]:
+            known.asked, known.generation, known.version = asked, metadata.get("generation", 1), version
+        else:
+            generation = metadata.get("generation", 1)
+            self.jobs[key] = Tracked(metadata["uid"], version, generation, asked, state_of(written))
+        return key
+
+    def drop_job(self, key: Key, uid: str) -> None:
+        """Forget a deleted job, unless its name belongs to another one by now."""
+        known = self.jobs.get(key)
+        if known is not None and known.uid == uid:
+            del self.jobs[key]
+
+    def put_pod(self, raw: Raw) -> ObservedPod:
+        """Take in a pod as seen on the wire, unless a newer one is known; the one that holds is returned."""
+        seen = observe_pod(raw)
+        known = self.pods.get((seen.namespace, seen.name))
+        if known is not None and known.uid == seen.uid and seen.version <= known.version:
+            return known
+        self.drop_pod((seen.namespace, seen.name))
+        self.pods[seen.namespace, seen.name] = seen
+        if seen.owner:
+            self._owned[seen.owner][seen.name] = seen
+        return seen
+
+    def drop_pod(self, key: Key) -> ObservedPod | None:
+        """Forget a pod; the one forgotten is returned."""
+        seen = self.pods.pop(key, None)
+        if seen is not None and seen.owner:
+            self._owned[seen.owner].pop(seen.name, None)
+            if not self._owned[seen.owner]:
+                del self._owned[seen.owner]
+        return seen
+
+    def put_node(self, raw: Raw) -> bool:
+        """Take in a node as seen on the wire; whether anything that matters changed (heartbeats don't)."""
+        seen = observe_node(raw)
+        changed = self.nodes.get(seen.node.name) != seen
+        self.nodes[seen.node.name] = seen
+        return changed
+
+    def drop_node(self, name: str) -> None:
+        """Forget a deleted node."""
+        self.nodes.pop(name, None)
+
+    # --- reading -----------------------------------------------------------------------------------------------
+
+    def pods_of(self, uid: str, now: float) -> tuple[Pod, ...]:
+        """The pods that a job owns, of all its attempts, with nodes that are lost marked."""
+        return tuple(
+            replace(seen.pod, node_lost=True) if self._is_lost(seen.node, now) else seen.pod
+            for seen in self.owned_by(uid)
+            if seen.pod is not None
+        )
+
+    def owned_by(self, uid: str) -> Collection[ObservedPod]:
+        """All pods that the TrainingJob of this uid controls."""
+        return self._owned.get(uid, {}).values()
+
+    def _is_lost(self, node: str | None, now: float) -> bool:
+        if node is None:
+            return False
+        seen = self.nodes.get(node)
+        if seen is None:
+            return bool(self.nodes)
+        return seen.not_ready_since is not None and now - seen.not_ready_since >= NODE_LOST_SECONDS

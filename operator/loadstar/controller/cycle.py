@@ -1,0 +1,98 @@
+"""The scheduling cycle: whenever somebody waits and something changed, one plan for all who wait."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from loadstar.controller import capacity
+from loadstar.controller.board import Board
+from loadstar.controller.caches import Caches, Key
+from loadstar.controller.workqueue import WorkQueue
+from loadstar.core.jobs import Job, Placement, Policy
+from loadstar.core.plan import Loads, Offer, Turn, plan
+
+log = logging.getLogger(__name__)
+
+PACE = 2.0
+"""A cycle is followed by a pause of this many times its own length, so that a long queue can't take all of the CPU."""
+ECHO_SECONDS = 2.0
+ECHOES_PER_SECOND = 50.0
+"""A waiting job's status follows changes of its place in the queue after this delay, and at most at this rate."""
+
+
+@dataclass(slots=True)
+class Cycle:
+    """Plans for the jobs on the board. `loads` gives what is known of load at the moment of asking."""
+
+    caches: Caches
+    queue: WorkQueue[Key]
+    board: Board
+    loads: Callable[[], Loads]
+    clock: Callable[[], float]
+    observe: Callable[[float, dict[str, Offer]], None]
+    """(seconds, offers), told of each cycle."""
+    _turn: Turn | None = field(default=None)
+
+    async def run(self) -> None:
+        """Plan whenever woken, until cancelled."""
+        while True:
+            await self.board.wake.wait()
+            self.board.wake.clear()
+            started = time.perf_counter()
+            offers = self.plan_once()
+            taken = time.perf_counter() - started
+            self.observe(taken, offers)
+            await asyncio.sleep(PACE * taken)
+
+    def plan_once(self) -> dict[str, Offer]:
+        """One cycle over all who wait and have no placement offered yet; the offers are on the board afterwards."""
+        waiting = self._waiting()
+        if not waiting:
+            return {}
+        assumed = self.board.assumed(self.caches)
+        offers = plan(
+            (job for _, job in waiting),
+            capacity.snapshot(self.caches, assumed),
+            capacity.commitments(self.caches, assumed),
+            self.loads(),
+            self._round_robin(),
+            self.clock(),
+        )
+        echo = max(ECHO_SECONDS, len(waiting) / ECHOES_PER_SECOND)
+        for key, job in waiting:
+            self._publish(key, job, offers[job.uid], echo)
+        return offers
+
+    def _waiting(self) -> list[tuple[Key, Job]]:
+        found = []
+        for key, uid in self.board.waiting.items():
+            tracked, offer = self.caches.jobs.get(key), self.board.offers.get(uid)
+            if tracked is None or tracked.job is None or tracked.uid != uid:
+                continue
+            if offer is None or not isinstance(offer.outcome, Placement):
+                found.append((key, tracked.job))
+        return found
+
+    def _publish(self, key: Key, job: Job, offer: Offer, echo: float) -> None:
+        before = self.board.offers.get(job.uid)
+        self.board.offers[job.uid] = offer
+        if before is None or isinstance(offer.outcome, Placement):
+            self.queue.add(key, urgent=True)
+        elif offer != before:
+            self.queue.add_after(key, echo)
+
+    def _round_robin(self) -> Turn:
+        """Where round robin stands; after a restart, from the last such placement in any status."""
+        if self._turn is None:
+            last = max(
+                (
+                    (tracked.state.placement.decided_at, tracked.state.placement.ranks[-1].node)
+                    for tracked in self.caches.jobs.values()
+                    if tracked.state.placement and tracked.state.placement.policy is Policy.ROUND_ROBIN
+                ),
+                default=(0.0, None),
+            )
+            self._turn = Turn(last[1])
+        return self._turn

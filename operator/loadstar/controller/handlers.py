@@ -1,0 +1,92 @@
+"""An index of what Kopf watches. Handlers only note what was seen and whose turn it is; nothing is decided here."""
+
+from typing import Any
+
+import kopf
+
+from loadstar.api import labels
+from loadstar.controller.board import Board
+from loadstar.controller.caches import Caches, Key
+from loadstar.controller.workqueue import WorkQueue
+
+WATCH_SECONDS = 300
+"""The API server ends a watch after this long and Kopf begins it anew: a connection that died silently is noticed."""
+
+
+def register(
+    registry: kopf.OperatorRegistry,
+    caches: Caches,
+    queue: WorkQueue[Key],
+    board: Board,
+    namespaces: frozenset[str],
+) -> None:
+    """Register one handler per watched kind. TrainingJobs outside of `namespaces` are ignored; empty means all."""
+
+    @kopf.on.event(labels.GROUP, labels.VERSION, labels.PLURAL, registry=registry)
+    async def training_job(event: dict[str, Any], **_: Any) -> None:
+        """A TrainingJob was applied, changed or deleted: it is looked at."""
+        raw = event["object"]
+        key = (raw["metadata"]["namespace"], raw["metadata"]["name"])
+        if namespaces and key[0] not in namespaces:
+            return
+        if event["type"] == "DELETED":
+            caches.drop_job(key, raw["metadata"]["uid"])
+            queue.add(key)
+            board.capacity_changed()
+        elif note_job(caches, raw):
+            queue.add(key)
+
+    @kopf.on.event("", "v1", "pods", registry=registry)
+    async def pod(event: dict[str, Any], **_: Any) -> None:
+        """A pod of anybody's changed: its owner is looked at, and capacity may have come free."""
+        note_pod(event["type"] == "DELETED", event["object"], caches, queue, board)
+
+    @kopf.on.event("", "v1", "nodes", registry=registry)
+    async def node(event: dict[str, Any], **_: Any) -> None:
+        """A node came, went, or changed in a way that matters to placement."""
+        raw = event["object"]
+        if event["type"] == "DELETED":
+            caches.drop_node(raw["metadata"]["name"])
+        elif caches.put_node(raw):
+            board.capacity_changed()
+
+
+def note_job(caches: Caches, raw: dict[str, Any]) -> bool:
+    """Take a job in; whether it is new, or something was asked of it that was not asked before."""
+    key = (raw["metadata"]["namespace"], raw["metadata"]["name"])
+    before = caches.jobs.get(key)
+    was = (before.uid, before.generation) if before else None
+    caches.put_job(raw)
+    now = caches.jobs[key]
+    return was != (now.uid, now.generation)
+
+
+def note_pod(deleted: bool, raw: dict[str, Any], caches: Caches, queue: WorkQueue[Key], board: Board) -> None:
+    """Take a pod in or forget it, and have looked at whomever it matters to."""
+    key = (raw["metadata"]["namespace"], raw["metadata"]["name"])
+    if deleted:
+        seen = caches.drop_pod(key)
+    else:
+        before = caches.pods.get(key)
+        seen = caches.put_pod(raw)
+        if seen is before:
+            return
+    if seen is None:
+        return
+    if seen.owner_name is not None:
+        queue.add((seen.namespace, seen.owner_name))
+    if deleted or seen.terminal:
+        board.capacity_changed()
+
+
+def kopf_settings(settings: kopf.OperatorSettings) -> None:
+    """Kopf as a watcher and nothing else: nothing posted, nothing persisted, no watch that stays silent for ever."""
+    settings.posting.enabled = False
+    settings.networking.request_timeout = 30
+    settings.networking.connect_timeout = 5
+    settings.watching.server_timeout = WATCH_SECONDS
+    settings.watching.client_timeout = WATCH_SECONDS + 20
+    settings.watching.inactivity_timeout = 70
+    settings.watching.chunk_size = 500
+    settings.scanning.disabled = True
+    settings.process.ultimate_exiting_timeout = 10

@@ -1,0 +1,136 @@
+"""One level-triggered pass over one job: look at everything, decide, write, act."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from loadstar.clients.errors import ClientError, Conflict, NotFound
+from loadstar.controller.apply import Applier, LaunchRefused
+from loadstar.controller.board import Board
+from loadstar.controller.caches import Caches, Key, Tracked
+from loadstar.controller.workqueue import WorkQueue
+from loadstar.core import lifecycle
+from loadstar.core.decisions import Decision, Event
+from loadstar.core.jobs import Placement
+from loadstar.core.lifecycle import Situation
+
+log = logging.getLogger(__name__)
+
+WORKERS = 32
+"""Jobs looked at side by side: nearly all of a pass is waiting for the API server."""
+RETRY_SECONDS = 0.5
+RETRY_CAP_SECONDS = 60.0
+"""Wait before the first repetition of a failed pass, doubled each time up to the cap, with jitter."""
+
+Tell = Callable[[Key, str, Event], None]
+"""(job's key, its uid, event): publishes an Event on the job."""
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """Workers over the queue. A pass that fails is repeated; nothing that it had written is lost."""
+
+    caches: Caches
+    queue: WorkQueue[Key]
+    board: Board
+    applier: Applier
+    tell: Tell
+    clock: Callable[[], float]
+    pin_timeout: float
+    observe: Callable[[float, bool], None]
+    """(seconds, whether it succeeded), told of each pass."""
+    last_pass: float = 0.0
+    _failures: dict[Key, int] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(WORKERS):
+                workers.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            key = await self.queue.get()
+            started = self.clock()
+            try:
+                await self._pass(key)
+                self._failures.pop(key, None)
+                self.observe(self.clock() - started, True)
+            except Exception as error:  # a pass must never end its worker
+                self._retry(key, error)
+                self.observe(self.clock() - started, False)
+            finally:
+                self.last_pass = self.clock()
+                self.queue.done(key)
+
+    def _retry(self, key: Key, error: Exception) -> None:
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        wait = min(RETRY_SECONDS * 2.0 ** (failures - 1), RETRY_CAP_SECONDS) * random.uniform(0.75, 1.25)
+        known = isinstance(error, ClientError)
+        log.warning(
+            "%s/%s: pass failed, again in %.1f s: %s", *key, wait, error, exc_info=None if known else error
+        )
+        self.queue.add_after(key, wait)
+
+    async def _pass(self, key: Key) -> None:
+        tracked = self.caches.jobs.get(key)
+        if tracked is None:
+            self.board.leave(key)
+            return
+        now = self.clock()
+        decision = self._decide(tracked, now)
+        try:
+            await self._carry_out(key, tracked, decision)
+        except (NotFound, Conflict) as gone:
+            log.info("%s/%s: the job is gone or was replaced: %s", *key, gone)
+            self.caches.drop_job(key, tracked.uid)
+            self.board.leave(key)
+            return
+        if decision.wake_at is not None:
+            self.queue.add_after(key, decision.wake_at - self.clock())
+
+    def _decide(self, tracked: Tracked, now: float) -> Decision:
+        if tracked.job is None:
+            return lifecycle.refuse(tracked.state, tracked.generation, str(tracked.asked), now)
+        return lifecycle.decide(self._situation(tracked, now))
+
+    def _situation(self, tracked: Tracked, now: float) -> Situation:
+        assert tracked.job is not None
+        return Situation(
+            job=tracked.job,
+            state=tracked.state,
+            pods=self.caches.pods_of(tracked.uid, now),
+            offer=self.board.offers.get(tracked.uid),
+            now=now,
+            pin_timeout=self.pin_timeout,
+        )
+
+    async def _carry_out(self, key: Key, tracked: Tracked, decision: Decision) -> None:
+        unanswered = decision.wants_placement and tracked.uid not in self.board.offers
+        if not unanswered:  # the cycle answers in a moment, and that is what is written
+            await self._write(key, tracked, decision)
+        if decision.wants_placement:
+            self.board.want(key, tracked.uid)
+        else:
+            self.board.leave(key)
+        try:
+            await self.applier.act(key, tracked, decision.actions)
+        except LaunchRefused as refused:
+            situation = self._situation(tracked, self.clock())
+            undo = lifecycle.launch_failed(situation, str(refused))
+            await self._carry_out(key, tracked, undo)
+            if undo.wake_at is not None:
+                self.queue.add_after(key, undo.wake_at - self.clock())
+
+    async def _write(self, key: Key, tracked: Tracked, decision: Decision) -> None:
+        before, state = tracked.state, decision.state
+        if state != before or tracked.written is None:
+            await self.applier.write(key, tracked, state)
+        if isinstance(state.placement, Placement) and state.attempt != before.attempt:
+            self.board.take(tracked.uid)
+        elif before.placement is not None and state.placement is None:
+            self.board.capacity_changed()
+        for event in decision.events:
+            self.tell(key, tracked.uid, event)

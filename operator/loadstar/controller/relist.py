@@ -1,0 +1,70 @@
+"""The whole truth from time to time: full lists, so that an event that was missed is not missed for ever."""
+
+from dataclasses import dataclass
+
+from loadstar.clients.kube import Kube
+from loadstar.clients.resources import NODES, PODS, TRAINING_JOBS
+from loadstar.controller.board import Board
+from loadstar.controller.caches import Caches, Key
+from loadstar.controller.handlers import note_job, note_pod
+from loadstar.controller.workqueue import WorkQueue
+
+
+@dataclass(frozen=True, slots=True)
+class Relist:
+    """Compares the caches with full lists; what was there before a list began and is not in it, is gone."""
+
+    kube: Kube
+    caches: Caches
+    queue: WorkQueue[Key]
+    board: Board
+    namespaces: frozenset[str]
+
+    async def everything(self) -> None:
+        """List nodes, pods and jobs. Raises what the client raises; NotFound means that the CRD is not installed."""
+        await self._nodes()
+        await self._pods()
+        await self._jobs()
+        self.board.capacity_changed()
+
+    def everybody(self) -> None:
+        """Have every job looked at: the sweep that catches what time alone changes."""
+        for key in self.caches.jobs:
+            self.queue.add(key)
+
+    async def _nodes(self) -> None:
+        before = set(self.caches.nodes)
+        listed = await self.kube.list(NODES)
+        for raw in listed:
+            self.caches.put_node(raw)
+        for name in before - {raw["metadata"]["name"] for raw in listed}:
+            self.caches.drop_node(name)
+
+    async def _pods(self) -> None:
+        before = {key: seen.uid for key, seen in self.caches.pods.items()}
+        present = set()
+        for raw in await self.kube.list(PODS):
+            metadata = raw["metadata"]
+            present.add((metadata["namespace"], metadata["name"], metadata["uid"]))
+            note_pod(False, raw, self.caches, self.queue, self.board)
+        for (namespace, name), uid in before.items():
+            seen = self.caches.pods.get((namespace, name))
+            if (namespace, name, uid) not in present and seen is not None and seen.uid == uid:
+                gone = {"metadata": {"namespace": namespace, "name": name}}
+                note_pod(True, gone, self.caches, self.queue, self.board)
+
+    async def _jobs(self) -> None:
+        before = {key: tracked.uid for key, tracked in self.caches.jobs.items()}
+        present = set()
+        for raw in await self.kube.list(TRAINING_JOBS):
+            metadata = raw["metadata"]
+            key = (metadata["namespace"], metadata["name"])
+            if self.namespaces and key[0] not in self.namespaces:
+                continue
+            present.add((key, metadata["uid"]))
+            if note_job(self.caches, raw):
+                self.queue.add(key)
+        for key, uid in before.items():
+            if (key, uid) not in present:
+                self.caches.drop_job(key, uid)
+                self.queue.add(key)

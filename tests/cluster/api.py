@@ -68,18 +68,29 @@ class Api:
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """One request; the answer's JSON, or its text where it is none."""
         headers = {**self._headers, "Content-Type": _CONTENT_TYPES.get(method, "application/json")}
+        content = json.dumps(body) if body is not None else None
         try:
-            self._connection.request(method, path, json.dumps(body) if body is not None else None, headers)
-            answer = self._connection.getresponse()
-            text = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            self._connection.close()  # the next request opens it again
-            raise error if isinstance(error, OSError) else ConnectionError(str(error)) from error
+            answer, text = self._exchange(method, path, content, headers)
+        except (
+            http.client.RemoteDisconnected
+        ):  # a kept connection whose server restarted: once more, on a new one
+            answer, text = self._exchange(method, path, content, headers)
         is_json = answer.headers.get_content_type() == "application/json"
-        content: Any = json.loads(text) if is_json else text.decode()
+        result: Any = json.loads(text) if is_json else text.decode()
         if answer.status >= 400:
-            raise ApiError(answer.status, content["message"] if is_json else content)
-        return content
+            raise ApiError(answer.status, result["message"] if is_json else result)
+        return result
+
+    def _exchange(
+        self, method: str, path: str, content: str | None, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        try:
+            self._connection.request(method, path, content, headers)
+            answer = self._connection.getresponse()
+            return answer, answer.read()
+        except (OSError, http.client.HTTPException):
+            self._connection.close()  # the next request opens it again
+            raise
 
 
 def _named(entries: list[dict[str, Any]], name: str) -> dict[str, Any]:

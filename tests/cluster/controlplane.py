@@ -19,7 +19,7 @@ from . import components
 from .api import Api, ApiError
 from .kubectl import kubectl
 from .nodes import fake_node
-from .processes import Identity, end, recorded
+from .processes import Identity
 from .site import Site, prepare
 from .state import claim, state_dir, wipe, wipe_abandoned
 from .steps import StepFailed
@@ -54,15 +54,15 @@ class ControlPlane:
         wipe_abandoned()
         folder = state_dir(name)
         claim(folder, None if stay else Identity.of_this_process())
+        cluster = cls(prepare(name, folder, stay=stay))
         try:
-            cluster = cls(prepare(name, folder, stay=stay))
             cluster._start()
             cluster.add_nodes([f"gpu-{number}" for number in range(kwok_nodes)], gpus=gpus_per_node)
         except StepFailed:
-            end(recorded(folder))  # the folder stays for its logs, until the next start or `down`
+            cluster._end()  # the folder stays for its logs, until the next start or `down`
             raise
         except BaseException:
-            wipe(folder)
+            cluster.stop()
             raise
         return cluster
 
@@ -78,11 +78,14 @@ class ControlPlane:
 
     def stop(self) -> None:
         """End all processes and remove the folder; the logs go with it."""
+        self._end()
+        wipe(self.folder)
+
+    def _end(self) -> None:
         if "api" in self.__dict__:
             self.api.close()
         for process in (self.kwok, self.scheduler, self.controller_manager, self.apiserver, self.etcd):
             process.kill()
-        wipe(self.folder)
 
     def __enter__(self) -> Self:
         return self

@@ -160,7 +160,6 @@ class Process:
             identity.send(signal.SIGCONT)  # a paused one would not see the first signal
             deadline = time.monotonic() + seconds
             while identity.alive() and time.monotonic() < deadline:
-                self._reap()
                 time.sleep(_POLL_SECONDS)
         self.kill()
 
@@ -169,7 +168,8 @@ class Process:
         identity = self.identity
         if identity:
             end([identity])
-        self._reap()
+        if self._child:
+            self._child.wait()  # no zombie stays
         self._record.unlink(missing_ok=True)
 
     def pause(self) -> None:
@@ -185,8 +185,3 @@ class Process:
         if identity is None:
             raise StepFailed(f"{self.name} does not run; start it first")
         identity.send(number)
-
-    def _reap(self) -> None:
-        """Collect the exit status of a child that has gone, so that no zombie stays."""
-        if self._child:
-            self._child.poll()

@@ -89,7 +89,8 @@ def _wire(part: ModelSpec | DatasetSpec | TrainingSpec) -> dict[str, Any]:
 
 
 def _problem(detail: ErrorDetails) -> Problem:
-    return Problem(_path(detail["loc"]) or "TrainingJob", _message(detail))
+    place = _path(detail["loc"]) + detail.get("ctx", {}).get("field", "")
+    return Problem(place or "TrainingJob", _message(detail))
 
 
 def _path(location: tuple[int | str, ...]) -> str:

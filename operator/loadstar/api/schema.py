@@ -57,7 +57,7 @@ class Wire(BaseModel):
     def keep_rules(self) -> Self:
         for rule in self.RULES:
             if not rule.holds(self):
-                raise PydanticCustomError("rule", rule.message)
+                raise PydanticCustomError("rule", rule.message, {"field": rule.field or ""})
         return self
 
     @classmethod

@@ -3,9 +3,10 @@
 Descriptions are what `kubectl explain` prints; the message of a rule says what to change.
 """
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from loadstar.api.dataset import DatasetSpec
 from loadstar.api.model import ModelSpec
@@ -14,11 +15,19 @@ from loadstar.api.trainer import PROCESSES_PER_NODE, TrainerSpec
 
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
 Policy = Literal["predictive", "feedback", "leastLoaded", "roundRobin"]
-Product = Annotated[
-    str, Field(min_length=1, max_length=63, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")
-]
+Product = Annotated[str, Field(min_length=1, max_length=63)]
 
 DEFAULT_ALPHA = 0.1
+_LABEL_VALUE = "[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
+
+
+def _different(products: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(products)) < len(products):
+        raise ValueError("names a product twice: remove one of them")
+    return products
+
+
+Products = Annotated[tuple[Product, ...], Field(min_length=1, max_length=16), AfterValidator(_different)]
 
 
 class TrainingSpec(Strict):
@@ -81,7 +90,7 @@ class SchedulingSpec(Strict):
         description="Nodes whose load now is above this share are not used; the job waits "
         "instead. Left out, no node is refused for its load.",
     )
-    gpu_products: Annotated[tuple[Product, ...], Field(min_length=1, max_length=16)] | None = Field(
+    gpu_products: Products | None = Field(
         None,
         description="Only nodes whose label nvidia.com/gpu.product is one of these are used. Left out, any node is.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
@@ -93,6 +102,12 @@ class SchedulingSpec(Strict):
             lambda s: s.alpha is None or s.policy == "feedback",
             "alpha only applies to policy feedback: remove it or set scheduling.policy to feedback",
             ".alpha",
+        ),
+        Rule(
+            f"!has(self.gpuProducts) || self.gpuProducts.all(product, product.matches('^{_LABEL_VALUE}$'))",
+            lambda s: all(re.fullmatch(_LABEL_VALUE, product) for product in s.gpu_products or ()),
+            "a product has letters, digits and -_. only: write it as the label nvidia.com/gpu.product does",
+            ".gpuProducts",
         ),
     )
 

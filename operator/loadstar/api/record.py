@@ -10,19 +10,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
-from loadstar.api.schema import DecimalString, Wire
+from loadstar.api.schema import DECIMAL, LONGEST_DECIMAL, Wire
 from loadstar.api.status import MOST_METRICS, Count, Metric, Reason, Result
 
 LARGEST_MESSAGE = 16 * 1024
 """Bytes; a kubelet keeps 4096, so more can't be an honest record."""
 _LONGEST_SENTENCE = 1024
+_LONGEST_NUMBER = 1100
+"""Characters: the smallest numbers take as many where they are written without an exponent."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 def _finite(value: str) -> str:
-    if not math.isfinite(float(value)):
+    number = float(value)
+    if not math.isfinite(number):
         raise ValueError("is beyond the range of numbers")
-    return value
+    return value if len(value) <= LONGEST_DECIMAL else repr(number)
 
 
 def _share(value: str) -> str:
@@ -36,7 +39,8 @@ def printable(text: str) -> str:
     return _CONTROL.sub(" ", text).strip()[:_LONGEST_SENTENCE]
 
 
-Finite = Annotated[DecimalString, AfterValidator(_finite)]
+Finite = Annotated[str, Field(max_length=_LONGEST_NUMBER, pattern=DECIMAL), AfterValidator(_finite)]
+"""A finite number, as DecimalString holds it."""
 
 
 class RecordedMetric(Metric):

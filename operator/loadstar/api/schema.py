@@ -109,5 +109,7 @@ Time = Annotated[AwareDatetime, PlainSerializer(_rfc3339)]
 MicroTime = Annotated[AwareDatetime, PlainSerializer(_rfc3339_micro)]
 """metav1.MicroTime: microseconds, UTC."""
 
-DecimalString = Annotated[str, Field(max_length=32, pattern=r"^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$")]
+DECIMAL = r"^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$"
+LONGEST_DECIMAL = 32
+DecimalString = Annotated[str, Field(max_length=LONGEST_DECIMAL, pattern=DECIMAL)]
 """A finite decimal number as text: floating point numbers don't survive every JSON client unchanged."""

@@ -1,4 +1,4 @@
-"""Carrying a decision out: the status first, then its actions (write-ahead), so that a kill at any line loses nothing."""
+"""Carrying a decision out: status first, then the actions (write-ahead), so that a kill at any line loses nothing."""
 
 import asyncio
 from collections.abc import Callable

@@ -37,6 +37,7 @@ class Tracked:
     generation: int
     asked: tuple[TrainingJob, Job] | InvalidTrainingJob
     state: JobState
+    deleting: bool = False
     written: dict[str, Any] | None = None
     """The status as last written, None before the first write of this process."""
 
@@ -71,10 +72,13 @@ class Caches:
         except InvalidTrainingJob as problem:
             asked, written = problem, TrainingJobStatus()
         if known is not None and known.uid == metadata["uid"]:
-            known.asked, known.generation, known.version = asked, metadata.get("generation", 1), version
+            tracked = known
+            tracked.asked, tracked.version = asked, version
         else:
-            generation = metadata.get("generation", 1)
-            self.jobs[key] = Tracked(metadata["uid"], version, generation, asked, state_of(written))
+            tracked = Tracked(metadata["uid"], version, 0, asked, state_of(written))
+            self.jobs[key] = tracked
+        tracked.generation = metadata.get("generation", 1)
+        tracked.deleting = "deletionTimestamp" in metadata
         return key
 
     def drop_job(self, key: Key, uid: str) -> None:

@@ -1,4 +1,4 @@
-"""What is taken from every node: by gangs from the moment they are decided, by everybody else's pods as they are seen."""
+"""What is taken from every node: by gangs from the moment they are decided, by other pods as they are seen."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator

@@ -6,7 +6,7 @@ import kopf
 
 from loadstar.api import labels
 from loadstar.controller.board import Board
-from loadstar.controller.caches import Caches, Key
+from loadstar.controller.caches import Caches, Key, Raw
 from loadstar.controller.workqueue import WorkQueue
 
 WATCH_SECONDS = 300
@@ -23,9 +23,9 @@ def register(
     """Register one handler per watched kind. TrainingJobs outside of `namespaces` are ignored; empty means all."""
 
     @kopf.on.event(labels.GROUP, labels.VERSION, labels.PLURAL, registry=registry)
-    async def training_job(event: dict[str, Any], **_: Any) -> None:
+    async def training_job(event: kopf.RawEvent, **_: Any) -> None:
         """A TrainingJob was applied, changed or deleted: it is looked at."""
-        raw = event["object"]
+        raw: Raw = event["object"]
         key = (raw["metadata"]["namespace"], raw["metadata"]["name"])
         if namespaces and key[0] not in namespaces:
             return
@@ -37,28 +37,29 @@ def register(
             queue.add(key)
 
     @kopf.on.event("", "v1", "pods", registry=registry)
-    async def pod(event: dict[str, Any], **_: Any) -> None:
+    async def pod(event: kopf.RawEvent, **_: Any) -> None:
         """A pod of anybody's changed: its owner is looked at, and capacity may have come free."""
-        note_pod(event["type"] == "DELETED", event["object"], caches, queue, board)
+        raw: Raw = event["object"]
+        note_pod(event["type"] == "DELETED", raw, caches, queue, board)
 
     @kopf.on.event("", "v1", "nodes", registry=registry)
-    async def node(event: dict[str, Any], **_: Any) -> None:
+    async def node(event: kopf.RawEvent, **_: Any) -> None:
         """A node came, went, or changed in a way that matters to placement."""
-        raw = event["object"]
+        raw: Raw = event["object"]
         if event["type"] == "DELETED":
             caches.drop_node(raw["metadata"]["name"])
         elif caches.put_node(raw):
             board.capacity_changed()
 
 
-def note_job(caches: Caches, raw: dict[str, Any]) -> bool:
+def note_job(caches: Caches, raw: Raw) -> bool:
     """Take a job in; whether it is new, or something was asked of it that was not asked before."""
     key = (raw["metadata"]["namespace"], raw["metadata"]["name"])
     before = caches.jobs.get(key)
-    was = (before.uid, before.generation) if before else None
+    was = (before.uid, before.generation, before.deleting) if before else None
     caches.put_job(raw)
     now = caches.jobs[key]
-    return was != (now.uid, now.generation)
+    return was != (now.uid, now.generation, now.deleting)
 
 
 def note_pod(deleted: bool, raw: dict[str, Any], caches: Caches, queue: WorkQueue[Key], board: Board) -> None:

@@ -76,7 +76,7 @@ class Reconciler:
 
     async def _pass(self, key: Key) -> None:
         tracked = self.caches.jobs.get(key)
-        if tracked is None:
+        if tracked is None or tracked.deleting:  # owner references take care of what is left
             self.board.leave(key)
             return
         now = self.clock()

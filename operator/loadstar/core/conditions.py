@@ -1,7 +1,7 @@
 """Status conditions in metav1's shape, as an immutable map that keeps transition times honest."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -38,7 +38,7 @@ class Condition:
 class Conditions:
     """All conditions of a job by type; `with_` returns a changed copy, or itself when nothing changed."""
 
-    by_type: Mapping[str, Condition] = MappingProxyType({})
+    by_type: Mapping[str, Condition] = field(default_factory=lambda: MappingProxyType({}))
 
     def __iter__(self) -> Iterator[Condition]:
         return iter(sorted(self.by_type.values(), key=lambda condition: condition.type))

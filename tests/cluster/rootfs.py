@@ -22,23 +22,24 @@ _LEFT_OUT = (
     "path-exclude=/usr/share/doc/*",
     "path-include=/usr/share/doc/*/copyright",
 )
-# 100 MB of the trainer's base. Not by path-exclude: Python packages compile the files that their lists name,
-# and fail on a missing one.
-_WITHOUT_TESTS = 'find "$1/usr/lib/python3/dist-packages" -depth -type d -name tests -exec rm -r {} +'
 
 
 @dataclass(frozen=True)
 class RootFs:
-    """A minimal Debian `suite` with `packages`; the mirror is whatever mmdebstrap's own default is."""
+    """A minimal Debian `suite` with `packages`, without those dependencies that are `unused`.
+
+    The mirror is whatever mmdebstrap's own default is.
+    """
 
     name: str
     suite: str
     packages: tuple[str, ...]
+    unused: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
         """Twelve hex digits over everything that decides the content, but for Debian's own updates."""
-        inputs = "\n".join((self.suite, *self.packages, *_LEFT_OUT, _WITHOUT_TESTS))
+        inputs = "\n".join((self.suite, *self.packages, "-", *self.unused, *_LEFT_OUT))
         return hashlib.sha256(inputs.encode()).hexdigest()[:12]
 
     @property
@@ -59,7 +60,8 @@ class RootFs:
         options = [f"--dpkgopt={line}" for line in _LEFT_OUT]
         # The format is named, as mmdebstrap would guess it from the file's name and that is a temporary one.
         options += ["--variant=minbase", "--format=tar", f"--include={','.join(self.packages)}"]
-        options += [f"--customize-hook={_WITHOUT_TESTS}"]
+        if self.unused:
+            options += [f'--customize-hook=chroot "$1" dpkg --purge --force-depends {" ".join(self.unused)}']
         run_logged(
             f"Building the root file system {self.name} from Debian {self.suite} (1 to 3 minutes)",
             [mmdebstrap, *options, self.suite, str(target)],
@@ -77,4 +79,6 @@ TORCH_CPU = RootFs(
     "trixie",
     # pytest is here because the trainer's own tests run in this base: no other place has its torch.
     ("python3", "python3-numpy", "python3-pytest", "python3-sklearn", "python3-torch"),
+    # AMD's compiler for one benchmark of UCX, and torch's own tests: 270 MB that nothing here loads.
+    unused=("libamd-comgr2", "libamdhip64-5", "libllvm17t64", "libtorch-test"),
 )

@@ -1,6 +1,5 @@
 """Filter → score → choose, for a whole gang at once: a placement of every rank, or the reasons why there is none."""
 
-from collections import Counter
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,9 +11,10 @@ from loadstar.core.commitments import expected_use
 from loadstar.core.forecast import SIGNALS
 from loadstar.core.jobs import Job, Placement, Policy, RankPlacement, Rejection
 from loadstar.core.score import NodeLoads, Scores, Weights
-from loadstar.core.snapshot import CPU, GPU_TAINT, GPUS, MEMORY, PODS, Snapshot
+from loadstar.core.snapshot import CPU, GPUS, MEMORY, PODS, Snapshot
 
 Mask = NDArray[np.bool_]
+Codes = NDArray[np.int8]
 
 
 class Refusal(StrEnum):
@@ -29,6 +29,9 @@ class Refusal(StrEnum):
     INSUFFICIENT_MEMORY = "InsufficientMemory"
     TOO_MANY_PODS = "TooManyPods"
     TOO_LOADED = "TooLoaded"
+
+
+REASONS = tuple(Refusal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ _RESOURCES = (
 def place(request: Request, snapshot: Snapshot) -> Placement | Unplaceable:
     """The best nodes for every rank of the gang, one rank to a node, or the reason why not all of them fit."""
     refusals = _refusals(request, snapshot)
-    candidates = np.flatnonzero(refusals == "")
+    candidates = np.flatnonzero(refusals < 0)
     rejected = _grouped(refusals, snapshot)
     if len(candidates) < request.job.ranks:
         return _unplaceable(request.job, snapshot, rejected, len(candidates))
@@ -76,21 +79,19 @@ def place(request: Request, snapshot: Snapshot) -> Placement | Unplaceable:
     return Placement(scheduling.policy, request.now, scheduling.horizon, ranks, rejected)
 
 
-def _refusals(request: Request, snapshot: Snapshot) -> NDArray[np.str_]:
-    """The first reason that refuses each node, "" where none does."""
-    job, nodes = request.job, snapshot.nodes
-    refusals = np.full(len(nodes), "", dtype="U24")
+def _refusals(request: Request, snapshot: Snapshot) -> Codes:
+    """Per node the position in REASONS of the first reason that refuses it, -1 where none does."""
+    job = request.job
+    refusals = np.full(len(snapshot.nodes), -1, dtype=np.int8)
 
     def refuse(where: Mask, reason: Refusal) -> None:
-        refusals[where & (refusals == "")] = reason.value
+        refusals[where & (refusals < 0)] = REASONS.index(reason)
 
-    tolerated = {GPU_TAINT} if job.request.gpus else set()
-    products = job.scheduling.gpu_products
-    refuse(np.array([not node.ready for node in nodes], dtype=bool), Refusal.NOT_READY)
-    refuse(np.array([node.cordoned for node in nodes], dtype=bool), Refusal.CORDONED)
-    refuse(np.array([bool(node.taints - tolerated) for node in nodes], dtype=bool), Refusal.TAINTED)
-    if products:
-        refuse(np.array([n.gpu_product not in products for n in nodes], dtype=bool), Refusal.OTHER_PRODUCT)
+    refuse(~snapshot.ready, Refusal.NOT_READY)
+    refuse(snapshot.cordoned, Refusal.CORDONED)
+    refuse(snapshot.tainted_for_gpu_pods if job.request.gpus else snapshot.tainted, Refusal.TAINTED)
+    if job.scheduling.gpu_products:
+        refuse(~snapshot.offers(job.scheduling.gpu_products), Refusal.OTHER_PRODUCT)
     for column, part, reason, _ in _RESOURCES:
         refuse(snapshot.free[:, column] < getattr(job.request, part), reason)
     if job.scheduling.max_load is not None:
@@ -144,11 +145,14 @@ def _rank_placement(
     )
 
 
-def _grouped(refusals: NDArray[np.str_], snapshot: Snapshot) -> tuple[Rejection, ...]:
-    counts = Counter(str(reason) for reason in refusals if reason)
-    examples = {str(r): snapshot.names[row] for row, r in reversed(list(enumerate(refusals))) if r}
-    ordered = (reason for reason in Refusal if reason.value in counts)
-    return tuple(Rejection(r.value, counts[r.value], examples[r.value]) for r in ordered)
+def _grouped(refusals: Codes, snapshot: Snapshot) -> tuple[Rejection, ...]:
+    """Refused nodes counted by reason, each with its first node as an example."""
+    counts = np.bincount(refusals[refusals >= 0], minlength=len(REASONS))
+    return tuple(
+        Rejection(reason.value, int(counts[code]), snapshot.names[int(np.argmax(refusals == code))])
+        for code, reason in enumerate(REASONS)
+        if counts[code]
+    )
 
 
 def _unplaceable(job: Job, snapshot: Snapshot, rejected: tuple[Rejection, ...], fitting: int) -> Unplaceable:

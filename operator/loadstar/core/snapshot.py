@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from loadstar.core.resources import Resources
 
 Matrix = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 CPU, MEMORY, GPUS, PODS = range(4)
 
@@ -40,6 +41,10 @@ class Snapshot:
         self.names = tuple(node.name for node in self.nodes)
         self._row = {name: row for row, name in enumerate(self.names)}
         self.allocatable = _matrix(node.allocatable for node in self.nodes)
+        self.ready = _mask(node.ready for node in self.nodes)
+        self.cordoned = _mask(node.cordoned for node in self.nodes)
+        self.tainted = _mask(bool(node.taints) for node in self.nodes)
+        self.tainted_for_gpu_pods = _mask(bool(node.taints - {GPU_TAINT}) for node in self.nodes)
         self.free = self.allocatable - _matrix(requested.get(name, Resources()) for name in self.names)
 
     def take(self, node: str, request: Resources) -> Callable[[], None]:
@@ -56,6 +61,10 @@ class Snapshot:
         """The row of a node, None when it is not in the snapshot."""
         return self._row.get(name)
 
+    def offers(self, gpu_products: frozenset[str]) -> Mask:
+        """Which nodes have GPUs of one of these products."""
+        return _mask(node.gpu_product in gpu_products for node in self.nodes)
+
     def allocated_share(self) -> NDArray[np.float64]:
         """Taken over allocatable in 0..1, shape (nodes, 4); 0 where a node has none of a resource."""
         taken = (self.allocatable - self.free).astype(float)
@@ -69,3 +78,7 @@ def _row(resources: Resources) -> Matrix:
 
 def _matrix(rows: Iterable[Resources]) -> Matrix:
     return np.array([(r.cpu, r.memory, r.gpus, r.pods) for r in rows], dtype=np.int64).reshape(-1, 4)
+
+
+def _mask(rows: Iterable[bool]) -> Mask:
+    return np.fromiter(rows, dtype=np.bool_)

@@ -1,0 +1,45 @@
+"""The document that the trainer reads is the one of the contract files, which the trainer's own tests read too."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadstar.api.convert import parse, trainer_document
+from tests.contract.jobs import job, raw_job
+
+SPECS = json.loads((Path(__file__).parents[1] / "contract" / "specs.json").read_text())
+
+
+@pytest.mark.parametrize("case", SPECS, ids=lambda case: case["name"])
+def test_the_trainer_is_told_its_part_of_the_spec_with_defaults_filled_in(case: dict[str, Any]) -> None:
+    raw = raw_job() | {"spec": case["spec"]}
+    assert trainer_document(parse(raw).spec) == case["trainer"]
+
+
+@pytest.mark.parametrize("case", SPECS, ids=lambda case: case["name"])
+def test_the_document_of_the_trainer_is_itself_a_spec(case: dict[str, Any]) -> None:
+    raw = raw_job() | {"spec": case["trainer"]}
+    assert trainer_document(parse(raw).spec) == case["trainer"]
+
+
+def test_a_pod_runs_one_process_per_gpu_unless_told_otherwise() -> None:
+    assert job(trainer={"resourcesPerNode": {"nvidia.com/gpu": "4"}}).spec.trainer.processes_per_node == 4
+
+
+def test_a_pod_without_gpus_runs_one_process() -> None:
+    assert job(trainer={"resourcesPerNode": {"nvidia.com/gpu": 0}}).spec.trainer.processes_per_node == 1
+
+
+def test_the_world_is_all_processes_of_all_nodes() -> None:
+    trainer = {"numNodes": 3, "numProcPerNode": 2, "resourcesPerNode": {"nvidia.com/gpu": 2}}
+    assert job(trainer=trainer).spec.trainer.world_size == 6
+
+
+def test_alpha_has_a_default_where_the_policy_uses_it() -> None:
+    assert job(scheduling={"policy": "feedback"}).spec.scheduling.effective_alpha == 0.1
+
+
+def test_alpha_may_be_zero() -> None:
+    assert job(scheduling={"policy": "feedback", "alpha": 0}).spec.scheduling.effective_alpha == 0

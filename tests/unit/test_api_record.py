@@ -1,0 +1,140 @@
+"""The final record, read from a termination message that anything may stand in."""
+
+import json
+import math
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadstar.api.record import ErrorRecord, FinalRecord, parse_record
+from loadstar.api.status import TrainingJobStatus
+
+CONTRACT = json.loads((Path(__file__).parents[1] / "contract" / "records.json").read_text())
+GOOD: dict[str, Any] = CONTRACT[0]["record"]
+FAILED: dict[str, Any] = CONTRACT[2]["record"]
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+def _final(**changes: Any) -> FinalRecord | ErrorRecord | None:
+    return parse_record(json.dumps(GOOD | changes))
+
+
+@pytest.mark.parametrize("case", CONTRACT, ids=lambda case: case["name"])
+def test_the_records_of_the_contract_are_read(case: dict[str, Any]) -> None:
+    record = parse_record(json.dumps(case["record"]))
+    assert record is not None
+    assert (record.job_uid, record.attempt) == (case["record"]["jobUid"], case["record"]["attempt"])
+
+
+def test_a_record_becomes_a_result_that_status_holds() -> None:
+    record = _final()
+    assert isinstance(record, FinalRecord)
+    wire = TrainingJobStatus(result=record.result(), accuracy=record.accuracy).wire()
+    assert wire["accuracy"] == GOOD["accuracy"]
+    assert wire["result"]["metrics"] == GOOD["metrics"]
+    assert wire["result"]["durationSeconds"] == "3.2"
+
+
+def test_an_error_has_its_reason_and_sentence() -> None:
+    record = parse_record(json.dumps(FAILED))
+    assert isinstance(record, ErrorRecord)
+    assert record.error.reason == "InvalidDataset"
+    assert record.error.message == FAILED["error"]["message"]
+
+
+def test_a_field_of_a_later_trainer_does_not_spoil_the_record() -> None:
+    assert isinstance(_final(peakMemory="12Gi"), FinalRecord)
+
+
+@pytest.mark.parametrize("value", ["NaN", "inf", "1e999", "", "0x1", "1,5", " 1", "1\n", 0.5, None, True])
+def test_a_metric_that_is_no_finite_decimal_text_spoils_the_record(value: Any) -> None:
+    assert _final(metrics=[{"name": "loss", "value": value}]) is None
+
+
+@pytest.mark.parametrize("name", ["", "1st", "a b", "ünit", "x" * 64, "a\x1b[31m"])
+def test_a_metric_that_is_no_name_spoils_the_record(name: str) -> None:
+    assert _final(metrics=[{"name": name, "value": "1"}]) is None
+
+
+@pytest.mark.parametrize("accuracy", ["1.01", "-0.1", "nan", 0.5])
+def test_an_accuracy_that_is_no_share_spoils_the_record(accuracy: Any) -> None:
+    assert _final(accuracy=accuracy) is None
+
+
+@pytest.mark.parametrize("missing", [name for name in GOOD if name != "accuracy"])
+def test_a_record_that_lacks_a_field_is_none(missing: str) -> None:
+    assert parse_record(json.dumps({name: value for name, value in GOOD.items() if name != missing})) is None
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_a_record_of_another_version_is_none(version: Any) -> None:
+    assert _final(version=version) is None
+
+
+@pytest.mark.parametrize("duration", ["NaN", "Infinity", "-1"])
+def test_a_duration_that_is_no_time_spoils_the_record(duration: str) -> None:
+    text = json.dumps(GOOD).replace("3.2", duration)
+    assert parse_record(text) is None
+
+
+@pytest.mark.parametrize(
+    "message", [None, "", "Traceback (most recent call last):", "\x00\xff", "[]", "1", "null"]
+)
+def test_a_message_that_is_no_record_is_none(message: str | None) -> None:
+    assert parse_record(message) is None
+
+
+@pytest.mark.parametrize("message", ["[" * 16_000, '{"a":' * 3_000, "9" * 16_000, " " * 20_000, "\ud800" * 9])
+def test_a_message_made_to_break_the_reader_is_none(message: str) -> None:
+    assert parse_record(message) is None
+
+
+def test_a_record_cut_off_by_the_kubelet_is_none() -> None:
+    text = json.dumps(GOOD)
+    assert all(parse_record(text[:length]) is None for length in range(len(text)))
+
+
+def test_a_record_larger_than_a_kubelet_keeps_is_none() -> None:
+    assert _final(padding="x" * 20_000) is None
+
+
+def test_an_error_message_is_one_line_without_control_characters() -> None:
+    message = "a\x1b[31mb\nc\u2028d\x00" + "e" * 5000
+    record = parse_record(json.dumps(FAILED | {"error": {"reason": "Broken", "message": message}}))
+    assert isinstance(record, ErrorRecord)
+    assert record.error.message.startswith("a [31mb c d e")
+    assert len(record.error.message) <= 1024
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_finite_number_survives_exactly(number: float) -> None:
+    for text in (repr(number), f"{Decimal(repr(number)):f}"):
+        record = _final(metrics=[{"name": "loss", "value": text}])
+        assert isinstance(record, FinalRecord)
+        assert float(record.result().metrics[0].value) == number
+
+
+@given(st.text() | st.binary().map(lambda data: data.decode(errors="replace")) | anything.map(json.dumps))
+def test_no_message_raises(message: str) -> None:
+    parse_record(message)
+
+
+@given(st.dictionaries(st.sampled_from([*GOOD, "error"]), anything, min_size=1))
+def test_no_record_with_anything_in_its_fields_raises(changes: dict[str, Any]) -> None:
+    record = parse_record(json.dumps(GOOD | changes))
+    if isinstance(record, FinalRecord):
+        assert all(math.isfinite(float(metric.value)) for metric in record.metrics)
+
+
+@given(st.dictionaries(st.sampled_from(["reason", "message"]), anything))
+def test_no_error_with_anything_in_its_fields_raises(error: dict[str, Any]) -> None:
+    parse_record(json.dumps(FAILED | {"error": error}))

@@ -13,7 +13,7 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
     """Serve every path with `handler`; gives the base address."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(application, shutdown_timeout=0)
+    runner = web.AppRunner(application, shutdown_timeout=0.05)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -1,0 +1,136 @@
+"""What the operator decides on a real cluster, seen on real pods."""
+
+import time
+
+import pytest
+
+from tests.cluster.monitoring import Constant, Ramp, SimulatedLoad, start_prometheus, stop_prometheus
+from tests.e2e.installation import Installation
+from tests.e2e.jobs import Jobs, Object, iris_job, on_gpus
+
+pytestmark = pytest.mark.kind
+
+
+def nodes_of(jobs: Jobs, name: str) -> list[str]:
+    return [pod["spec"]["nodeName"] for pod in jobs.pods(name)]
+
+
+@pytest.fixture
+def load(operator: Installation) -> SimulatedLoad:
+    """The simulated load of the workers, calm at the start."""
+    simulated = SimulatedLoad(operator.cluster)
+    simulated.set({node: Constant(0.1) for node in workers(operator)})
+    return simulated
+
+
+def workers(operator: Installation) -> tuple[str, str]:
+    listed = operator.cluster.kubectl(
+        "get", "nodes", "--selector=nvidia.com/gpu.present=true", "--output=name"
+    ).split()
+    first, second = (name.removeprefix("node/") for name in sorted(listed))
+    return first, second
+
+
+@pytest.mark.parametrize("cooling", [0, 1], ids=["first node cools", "second node cools"])
+def test_a_job_goes_where_load_will_be_low_not_where_it_is_low_now(
+    cooling: int, operator: Installation, load: SimulatedLoad, jobs: Jobs
+) -> None:
+    pair = workers(operator)
+    will_be_calm, will_be_busy = pair[cooling], pair[1 - cooling]
+    load.set({will_be_calm: Ramp(0.95, 0.05, over=200), will_be_busy: Ramp(0.05, 0.95, over=200)})
+    time.sleep(
+        60
+    )  # real time: the trend has to be there to be seen, while the busy node is still the busier one
+    current = load.current()
+    assert current[will_be_calm] > current[will_be_busy], "the ramps have crossed already"
+
+    jobs.apply(iris_job("ahead", trainer=on_gpus(1)))
+    status = jobs.wait_for_phase("ahead", "Succeeded")
+
+    assert nodes_of(jobs, "ahead") == [will_be_calm]
+    placed = status["placement"]["nodes"][0]
+    assert float(placed["forecast"]) < float(placed["load"])
+    assert status["placement"]["policy"] == "predictive"
+    assert sum(map(float, placed["terms"].values())) == pytest.approx(float(placed["score"]), abs=3e-4)
+
+
+def test_least_loaded_goes_by_the_load_of_now(
+    operator: Installation, load: SimulatedLoad, jobs: Jobs
+) -> None:
+    calm, busy = workers(operator)
+    load.set({busy: Constant(0.9), calm: Constant(0.1)})
+    time.sleep(15)  # real time: two scrapes and a query
+    jobs.apply(iris_job("calm", trainer=on_gpus(1), scheduling={"policy": "leastLoaded"}))
+    jobs.wait_for_phase("calm", "Succeeded")
+    assert nodes_of(jobs, "calm") == [calm]
+
+
+def test_jobs_run_without_prometheus_and_say_so(operator: Installation, jobs: Jobs) -> None:
+    stop_prometheus(operator.cluster)
+    try:
+        time.sleep(8)  # real time: longer than the operator's interval of asking
+        jobs.apply(iris_job("blind", trainer=on_gpus(1)))
+        jobs.wait_for_phase("blind", "Succeeded")
+        condition = jobs.condition("blind", "MetricsAvailable")
+        assert condition["status"] == "False"
+        assert condition["reason"] == "PrometheusUnavailable"
+    finally:
+        start_prometheus(operator.cluster)
+
+
+def blocker(node: str, gpus: int) -> Object:
+    """A pod of somebody else's that takes GPUs of one node."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "somebody-else"},
+        "spec": {
+            "nodeSelector": {"kubernetes.io/hostname": node},
+            "terminationGracePeriodSeconds": 0,
+            "containers": [
+                {
+                    "name": "pause",
+                    "image": "loadstar/trainer:0.1.0",
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": ["sleep", "600"],
+                    "resources": {"limits": {"nvidia.com/gpu": str(gpus)}},
+                }
+            ],
+        },
+    }
+
+
+@pytest.mark.parametrize("gpus", [1, 2])
+def test_a_gang_starts_whole_or_not_at_all(gpus: int, operator: Installation, jobs: Jobs) -> None:
+    taken, _ = workers(operator)
+    jobs.apply(blocker(taken, 2))
+    jobs.kubectl("wait", "pod/somebody-else", "--for=condition=Ready", "--timeout=60s")
+
+    jobs.apply(iris_job("gang", trainer=on_gpus(gpus, nodes=2)))
+    jobs.wait_for("the gang is queued", lambda: jobs.status("gang").get("phase") == "Queued")
+    assert jobs.condition("gang", "Placed")["reason"] == "InsufficientResources"
+    time.sleep(5)  # real time: several cycles, in any of which half of it could have started
+    assert jobs.pods("gang") == []
+
+    jobs.kubectl("delete", "pod", "somebody-else", "--wait=true")
+    jobs.wait_for_phase("gang", "Succeeded")
+    assert sorted(nodes_of(jobs, "gang")) == sorted(workers(operator))
+
+
+def test_five_jobs_on_gpus_for_two_wait_with_a_reason_and_all_succeed(jobs: Jobs) -> None:
+    names = [f"job-{number}" for number in range(5)]
+    jobs.apply(*(iris_job(name, trainer=on_gpus(2)) for name in names))
+
+    def waiting() -> list[str]:
+        return [name for name in names if jobs.status(name).get("phase") == "Queued"]
+
+    jobs.wait_for("three jobs wait", lambda: len(waiting()) == 3, seconds=30)
+    queued = waiting()
+    for name in queued:
+        condition = jobs.condition(name, "Placed")
+        assert (condition["status"], condition["reason"]) == ("False", "InsufficientResources")
+        assert "InsufficientGPUs" in condition["message"]
+    positions = sorted(jobs.status(name)["queue"]["position"] for name in queued)
+    assert positions == [1, 2, 3]
+    for name in names:
+        jobs.wait_for_phase(name, "Succeeded", seconds=180)

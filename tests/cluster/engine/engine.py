@@ -63,6 +63,16 @@ def stop() -> bool:
     return True
 
 
+def current() -> dict[str, str] | None:
+    """The same as `ensure`, but nothing is started: None where no engine answers."""
+    if _answers({}):
+        return {}
+    if not paths.SOCKET.exists():
+        return None
+    environment = _environment(packages.engine_programs())
+    return environment if _answers(environment) else None
+
+
 def status() -> str:
     """One line on the private engine, for people."""
     pid = leftovers.running_daemon()

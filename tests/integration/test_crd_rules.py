@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import yaml
 
-from loadstar.api.crd import custom_resource_definition
 from tests.cluster.api import ApiError
 from tests.cluster.fixtures import Cluster
 from tests.contract.jobs import raw_job
 from tests.contract.refusals import CASES, Case, merged
+from tests.integration.crd import install_crd
 
 pytestmark = pytest.mark.controlplane
 
@@ -17,10 +17,7 @@ pytestmark = pytest.mark.controlplane
 @pytest.fixture(scope="module")
 def cluster(control_plane: Cluster) -> Cluster:
     """The cluster with the CRD in it."""
-    control_plane.kubectl(
-        "apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(custom_resource_definition())
-    )
-    control_plane.kubectl("wait", "--for=condition=Established", "crd/trainingjobs.loadstar.dev")
+    install_crd(control_plane)
     return control_plane
 
 

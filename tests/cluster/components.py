@@ -127,10 +127,10 @@ def _process(
     extra: list[str] | None = None,
 ) -> Process:
     command = [str(tool(program or name)), *(f"--{flag}={value}" for flag, value in flags.items())]
-    return Process(name, [*command, *(extra or [])], site.folder, _answers(ready_url), stay=site.stay)
+    return Process(name, [*command, *(extra or [])], site.folder, answers(ready_url), stay=site.stay)
 
 
-def _answers(url: str) -> Callable[[], bool]:
+def answers(url: str) -> Callable[[], bool]:
     """Asks whether a health endpoint says yes. Its certificate may be self-signed, and no proxy is used."""
     anybody = ssl.create_default_context()
     anybody.check_hostname = False

@@ -35,6 +35,7 @@ class ControlPlane:
     def __init__(self, site: Site) -> None:
         self.name = site.name
         self.folder = site.folder
+        self.address = site.address
         self.kubeconfig: Path = site.file("kubeconfig")
         self.etcd = components.etcd(site)
         self.apiserver = components.apiserver(site)

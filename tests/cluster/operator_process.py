@@ -1,0 +1,34 @@
+"""The real operator as a process outside of the cluster: `loadstar run` with all rights."""
+
+import sys
+from collections.abc import Mapping
+from socket import create_server
+
+from .components import answers
+from .controlplane import ControlPlane
+from .processes import Process
+
+OPERATOR_NAMESPACE = "loadstar-system"
+
+
+def operator_process(
+    cluster: ControlPlane, settings: Mapping[str, str] | None = None, name: str = "operator"
+) -> Process:
+    """The operator on a control plane, not yet started; its log is `<folder>/<name>.log`.
+
+    `settings` are environment variables, e.g. LOADSTAR_PROMETHEUS_URL. Of the caller's environment nothing
+    reaches it. The CRD and the operator's namespace must be there before it starts.
+    """
+    with create_server((cluster.address, 0)) as listener:
+        port = listener.getsockname()[1]
+    environment = {
+        "LOADSTAR_KUBECONFIG": str(cluster.kubeconfig),
+        "LOADSTAR_SERVING_ADDRESS": cluster.address,
+        "LOADSTAR_SERVING_PORT": str(port),
+        **(settings or {}),
+    }
+    command = ["env", "-i", *(f"{key}={value}" for key, value in environment.items())]
+    command += [sys.executable, "-m", "loadstar", "run"]
+    return Process(
+        name, command, cluster.folder, answers(f"http://{cluster.address}:{port}/readyz"), stay=False
+    )

@@ -1,5 +1,6 @@
 """From the raw JSON of pods and nodes to the few values that decisions need."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,8 @@ from loadstar.core.snapshot import Node
 
 Raw = Mapping[str, Any]
 
+_NO_WORD = re.compile(r"^[^A-Za-z]+|[^A-Za-z0-9_]")
+_LONGEST_REASON = 128
 _DISRUPTIONS = frozenset({"Evicted", "Preempting", "Shutdown", "Terminated", "NodeShutdown", "NodeLost"})
 """Pod reasons (status.reason) by which a kubelet or controller says that it ended the pod."""
 
@@ -95,7 +98,7 @@ def observe_node(raw: Raw) -> ObservedNode:
     allocatable = status.get("allocatable") or {}
     node = Node(
         name=metadata["name"],
-        allocatable=_resources(allocatable) + Resources(pods=int(allocatable.get("pods", 0))),
+        allocatable=_resources(allocatable) + Resources(pods=_amount(allocatable.get("pods"), devices)),
         ready=is_ready,
         cordoned=bool(spec.get("unschedulable")),
         gpu_product=names.get(labels.GPU_PRODUCT_LABEL),
@@ -145,7 +148,7 @@ def _job_pod(raw: Raw, owner: str) -> Pod | None:
         unschedulable_since=_seconds(scheduled.get("lastTransitionTime")) if unschedulable else None,
         waiting=scheduled.get("message", "unschedulable") if unschedulable else _waiting(status),
         exit_code=ended.get("exitCode"),
-        failure_reason=status.get("reason") or _telling_reason(ended),
+        failure_reason=_word(status.get("reason")) or _telling_reason(ended),
         failure_message=status.get("message"),
         disrupted=_disrupted(status),
         finished_at=_seconds(ended.get("finishedAt")),
@@ -180,8 +183,13 @@ def _terminated(status: Raw) -> Raw:
 
 def _telling_reason(ended: Raw) -> str | None:
     """OOMKilled and the like; the kubelet's "Error" and "Completed" tell nothing that the exit code does not."""
-    reason = ended.get("reason")
+    reason = _word(ended.get("reason"))
     return None if reason in {"Error", "Completed"} else reason
+
+
+def _word(reason: str | None) -> str | None:
+    """A reason as conditions may hold it: a kubelet also writes such as `OutOfnvidia.com/gpu`."""
+    return _NO_WORD.sub("", reason or "")[:_LONGEST_REASON] or None
 
 
 def _waiting(status: Raw) -> str | None:

@@ -173,6 +173,8 @@ def _infeasible(job: Job, snapshot: Snapshot) -> str | None:
     """Why the gang can't run even with every node empty, with what to change; None when it could."""
     if not snapshot.nodes:
         return "the cluster has no nodes: add nodes that offer nvidia.com/gpu"
+    if job.scheduling.gpu_products and not snapshot.offers(job.scheduling.gpu_products).any():
+        return _no_such_product(job.scheduling.gpu_products, snapshot)
     for column, part, _, unit in _RESOURCES:
         asked, offered = getattr(job.request, part), snapshot.allocatable[:, column]
         if (offered >= asked).sum() == 0:
@@ -189,3 +191,16 @@ def _infeasible(job: Job, snapshot: Snapshot) -> str | None:
             "lower spec.trainer.numNodes or resourcesPerNode, or add nodes"
         )
     return None
+
+
+def _no_such_product(asked: frozenset[str], snapshot: Snapshot) -> str:
+    wish = f"spec.scheduling.gpuProducts is {', '.join(sorted(asked))}"
+    present = sorted({node.gpu_product for node in snapshot.nodes if node.gpu_product})
+    if not present:
+        return (
+            f"{wish}, but no node has the label nvidia.com/gpu.product: "
+            "run GPU feature discovery, or leave gpuProducts out"
+        )
+    return (
+        f"{wish}, but the nodes have {', '.join(present)}: name one of these or add nodes with that product"
+    )

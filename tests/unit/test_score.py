@@ -1,0 +1,183 @@
+"""Commitments, the combination of signals into one load, and the score's terms, by numbers worked out by hand."""
+
+import numpy as np
+import pytest
+
+from loadstar.core.commitments import Commitment, expected_use, invisible_load, visibility
+from loadstar.core.forecast import SIGNALS, Forecast
+from loadstar.core.load import FreshnessPolicy
+from loadstar.core.resources import Resources
+from loadstar.core.score import (
+    NodeLoads,
+    combine,
+    expected_excess,
+    least_loaded,
+    plain_feedback,
+    predictive,
+    round_robin,
+)
+from tests.builders import (
+    GIB,
+    GPU,
+    GPU_ONLY,
+    NOW,
+    WEIGHTS,
+    make_commitment,
+    make_node,
+    make_node_loads,
+    make_request,
+    make_snapshot,
+)
+
+
+@pytest.mark.parametrize(("age", "share"), [(0, 0.0), (165, 0.0), (285, 0.5), (405, 1.0), (10_000, 1.0)])
+def test_a_jobs_load_comes_into_sight_between_165_and_405_seconds(age: float, share: float) -> None:
+    assert visibility(age) == pytest.approx(share)
+
+
+def test_a_rank_is_expected_to_use_four_fifths_of_what_it_asks() -> None:
+    snapshot = make_snapshot([make_node("a", gpus=8)])
+    used = dict(
+        zip(SIGNALS, expected_use(make_request(2, cpu=16_000, memory=128 * GIB), snapshot)[0], strict=True)
+    )
+    # 0.8 of 2/8 GPUs, 16/64 cores and 128/512 GiB
+    assert used == pytest.approx({"gpu": 0.2, "gpuMemory": 0.2, "cpu": 0.2, "memory": 0.2})
+
+
+def test_a_node_without_gpus_expects_no_gpu_load() -> None:
+    snapshot = make_snapshot([make_node("a", gpus=0)])
+    assert expected_use(make_request(2), snapshot)[0, GPU] == 0.0
+
+
+def test_commitments_on_a_node_add_up_and_fade() -> None:
+    snapshot = make_snapshot([make_node("a"), make_node("b")])
+    hidden = invisible_load([make_commitment("a", 2), make_commitment("a", 4, age=285)], snapshot, NOW)
+    # 0.8·(2/8)·(1 - 0) + 0.8·(4/8)·(1 - 0.5)
+    assert hidden[:, GPU].tolist() == pytest.approx([0.4, 0.0])
+
+
+def test_a_commitment_to_a_node_that_is_gone_counts_nowhere() -> None:
+    assert not invisible_load([make_commitment("gone", 8)], make_snapshot([make_node("a")]), NOW).any()
+
+
+def test_old_commitments_are_all_in_sight() -> None:
+    hidden = invisible_load(
+        [Commitment("a", Resources(gpus=8), NOW - 405)], make_snapshot([make_node("a")]), NOW
+    )
+    assert not hidden.any()
+
+
+def forecast_of(value: float, *, age: float = 0.0, band: float = 0.1, change: float = 0.0) -> Forecast:
+    """One node whose four signals all read the same."""
+    shape = (1, len(SIGNALS))
+    return Forecast(*(np.full(shape, x) for x in (value, change, value, band, age)))
+
+
+def combined(
+    forecast: Forecast, hidden: float = 0.0, allocated: float = 0.9, alpha: float = 0.1
+) -> NodeLoads:
+    shape = (1, len(SIGNALS))
+    filled = np.full(shape, hidden), np.full(shape, allocated)
+    return combine(forecast, *filled, alpha, FreshnessPolicy(90.0, 300.0), WEIGHTS)
+
+
+def test_a_nodes_load_is_the_weighted_mean_of_its_signals() -> None:
+    values = np.array([[0.8, 0.6, 0.4, 0.2]])
+    shape = values.shape
+    forecast = Forecast(values, np.zeros(shape), values, np.zeros(shape), np.zeros(shape))
+    loads = combine(forecast, np.zeros(shape), np.ones(shape), 0.1, FreshnessPolicy(), WEIGHTS)
+    # 0.5·0.8 + 0.2·0.6 + 0.2·0.4 + 0.1·0.2
+    assert loads.current[0] == pytest.approx(0.62)
+    assert loads.forecast[0] == pytest.approx(0.62)
+
+
+def test_hidden_load_is_added_to_the_forecast_and_to_nothing_else() -> None:
+    loads = combined(forecast_of(0.5), hidden=0.3)
+    assert loads.forecast[0] == pytest.approx(0.8)
+    assert loads.current[0] == loads.plain_feedback[0] == pytest.approx(0.5)
+
+
+def test_forecast_and_hidden_load_together_stay_below_saturation() -> None:
+    assert combined(forecast_of(0.9), hidden=0.3).forecast[0] == pytest.approx(1.0)
+
+
+def test_the_plain_rule_moves_by_alpha_times_the_change() -> None:
+    assert combined(forecast_of(0.6, change=-0.5), alpha=0.1).plain_feedback[0] == pytest.approx(0.55)
+
+
+def test_a_fresh_band_is_the_root_of_the_weighted_squares() -> None:
+    # 0.1·√(0.5² + 0.2² + 0.2² + 0.1²) = 0.1·√0.34
+    assert combined(forecast_of(0.5, age=90)).band[0] == pytest.approx(0.1 * 0.34**0.5)
+
+
+def test_a_stale_band_widens_with_age() -> None:
+    assert combined(forecast_of(0.5, age=180)).band[0] == pytest.approx(2 * 0.1 * 0.34**0.5)
+
+
+@pytest.mark.parametrize("age", [300.1, float("nan")])
+def test_a_missing_signal_is_replaced_by_the_allocated_share(age: float) -> None:
+    loads = combined(forecast_of(0.1, age=age), hidden=0.3, allocated=0.9)
+    assert (loads.current[0], loads.plain_feedback[0], loads.forecast[0]) == pytest.approx((0.9, 0.9, 0.9))
+    assert loads.band[0] == 0.0
+    assert not loads.measured[0]
+
+
+def test_one_measured_signal_makes_a_node_measured() -> None:
+    forecast = forecast_of(0.1, age=float("nan"))
+    forecast.age[0, GPU] = 0.0
+    loads = combined(forecast, allocated=0.9)
+    assert loads.measured[0]
+    assert loads.current[0] == pytest.approx(0.5 * 0.1 + 0.5 * 0.9)
+
+
+def test_a_signal_without_weight_does_not_make_a_node_measured() -> None:
+    forecast = forecast_of(0.1)
+    forecast.age[0, GPU] = float("nan")
+    shape = (1, len(SIGNALS))
+    loads = combine(forecast, np.zeros(shape), np.ones(shape), 0.1, FreshnessPolicy(), GPU_ONLY)
+    assert not loads.measured[0]
+
+
+def test_expected_excess_without_a_band_is_the_excess() -> None:
+    assert expected_excess(np.array([0.7, 0.9]), np.zeros(2), 0.8) == pytest.approx([0.0, 0.1])
+
+
+def test_expected_excess_at_the_threshold_is_the_half_normal_mean() -> None:
+    # σ·φ(0) = 0.1·0.39894
+    assert expected_excess(np.array([0.8]), np.array([0.1]), 0.8)[0] == pytest.approx(0.039894, abs=1e-6)
+
+
+@pytest.mark.parametrize(("mean", "expected"), [(0.7, 0.0083315), (0.9, 0.1083315)])
+def test_expected_excess_one_sigma_off(mean: float, expected: float) -> None:
+    # σ·(φ(1) - 1·(1 - Φ(1))) = 0.1·(0.2419707 - 0.1586553); above the threshold 0.1 more
+    assert expected_excess(np.array([mean]), np.array([0.1]), 0.8)[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_predictive_score_is_the_sum_of_its_three_terms() -> None:
+    scores = predictive(make_node_loads([0.7]), np.array([0.2]), np.array([0.5]), WEIGHTS)
+    # L = 0.9: overload 0.9 - 0.8, load 0.2·0.9, fragmentation 0.05·0.5
+    found = {name: float(values[0]) for name, values in scores.terms.items()}
+    assert found == pytest.approx({"overload": -0.1, "load": -0.18, "fragmentation": -0.025})
+    assert scores.total[0] == pytest.approx(-0.305)
+
+
+def test_of_two_calm_nodes_the_calmer_one_scores_better() -> None:
+    scores = predictive(make_node_loads([0.3, 0.1]), np.zeros(2), np.zeros(2), WEIGHTS)
+    assert scores.total[1] > scores.total[0]
+
+
+def test_an_uncertain_node_near_the_threshold_scores_worse() -> None:
+    loads = make_node_loads([0.75, 0.75], band=[0.2, 0.0])
+    scores = predictive(loads, np.zeros(2), np.zeros(2), WEIGHTS)
+    assert scores.total[0] < scores.total[1]
+
+
+def test_the_simple_policies_score_by_their_own_load() -> None:
+    loads = make_node_loads([0.9], current=[0.6], plain_feedback=[0.55])
+    assert plain_feedback(loads).total[0] == pytest.approx(-0.55)
+    assert least_loaded(loads).total[0] == pytest.approx(-0.6)
+
+
+@pytest.mark.parametrize(("last", "order"), [(None, [0, 1, 2]), (0, [1, 2, 0]), (2, [0, 1, 2])])
+def test_round_robin_goes_on_after_the_last_node(last: int | None, order: list[int]) -> None:
+    assert np.argsort(-round_robin(3, last).total).tolist() == order

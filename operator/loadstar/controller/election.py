@@ -18,11 +18,14 @@ from datetime import UTC, datetime
 from typing import Final
 
 from loadstar.clients.errors import ClientError, Conflict, NotFound
-from loadstar.clients.kube import Kube, Object
+from loadstar.clients.kube import Kube, Limits, Object
 from loadstar.clients.resources import LEASES
+from loadstar.clients.retry import Retry
 
 log = logging.getLogger(__name__)
 
+LIMITS: Final = Limits(concurrency=1, timeout=4.0, retry=Retry(attempts=1))
+"""For the client that renews: the next renewal is the repetition, and each has to be over before the next."""
 RELEASED_SECONDS: Final = 1
 """Duration written into a Lease that is given up; the API wants at least 1."""
 
@@ -52,7 +55,7 @@ def identity(chosen: str = "") -> str:
 
 @dataclass(slots=True)
 class Election:
-    """One candidate. `kube` should be its own: renewals must not queue behind a thousand launches."""
+    """One candidate. `kube` should be its own, with LIMITS: renewals must not queue behind a thousand launches."""
 
     kube: Kube
     terms: Terms
@@ -106,6 +109,7 @@ class Election:
     async def _attempt(self) -> bool:
         """Take or renew the Lease if we may. False: not now; troubles with the API server are only logged."""
         sent = self.clock()
+        lease: Object | None = None
         try:
             lease = await self._read()
             if lease is None:
@@ -117,6 +121,8 @@ class Election:
         except Conflict:  # another candidate, or our own write whose answer was lost: the next look tells
             return False
         except NotFound as error:
+            if lease is not None:  # deleted since we read it: made anew at the next look
+                return False
             raise NotFound(
                 f"{error}; the Lease lives in the namespace {self.terms.namespace}: create it, or name another "
                 "with LOADSTAR_NAMESPACE",

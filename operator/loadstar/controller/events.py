@@ -7,7 +7,6 @@ so that telling never takes the API server's time from launching.
 import asyncio
 import itertools
 import logging
-import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from loadstar.api import labels
+from loadstar.api.text import one_line
 from loadstar.clients.errors import AlreadyExists, ClientError, NotFound
 from loadstar.clients.kube import Kube
 from loadstar.clients.resources import EVENTS
@@ -95,7 +95,7 @@ class Events:
             log.warning("%s/%s: event %s is lost: %s", *told.key, told.event.reason, error)
 
     async def _count_up_or_create(self, told: _Told) -> None:
-        note = clean(told.event.message)
+        note = one_line(told.event.message, NOTE_BYTES)
         same = (told.uid, told.event.reason, note, told.event.warning)
         series = self._series.get(same)
         if (
@@ -148,18 +148,6 @@ class Events:
         except AlreadyExists:  # the first try's answer was lost on its way
             log.debug("event %s was there already", name)
         return name
-
-
-def clean(message: str) -> str:
-    """The message on one line, without control and other invisible characters, in at most 1024 bytes.
-
-    Parts of it come from users' programs; whoever reads it in a terminal must see nothing but text.
-    """
-    visible = "".join(" " if unicodedata.category(letter)[0] == "C" else letter for letter in message)
-    text = " ".join(visible.split())
-    if len(text.encode()) <= NOTE_BYTES:
-        return text
-    return text.encode()[: NOTE_BYTES - 3].decode(errors="ignore") + "…"
 
 
 def _micro_time(at: float) -> str:

@@ -1,0 +1,247 @@
+"""The `loadstar` command. Each command imports what it needs when it runs, so that none waits for the others'."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Final, NoReturn, TypeVar
+
+import typer
+
+import loadstar
+from loadstar.settings import LogFormat, LogLevel, Settings, SettingsError
+
+if TYPE_CHECKING:
+    from loadstar.cli.rows import Row
+    from loadstar.clients.kube import Kube, Object, Objects
+
+T = TypeVar("T")
+
+EXIT_FAILED: Final = 1
+"""What was asked for did not happen."""
+EXIT_USAGE: Final = 2
+"""It was not asked for in a way that can be understood."""
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Train models on a Kubernetes cluster's GPUs, each job where the load will be low.",
+)
+
+Kubeconfig = Annotated[
+    str | None,
+    typer.Option(
+        help="Path of the kubeconfig. [default: $LOADSTAR_KUBECONFIG, $KUBECONFIG, the pod's own account]"
+    ),
+]
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the jobs.")]
+Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Jobs of all namespaces.")]
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()
+
+
+@app.command()
+def run(
+    kubeconfig: Kubeconfig = None,
+    namespace: Annotated[str | None, typer.Option(help="Namespace of the operator's own Lease.")] = None,
+    watch_namespaces: Annotated[
+        str | None, typer.Option(help="Namespaces whose jobs are run, separated by commas; all if not given.")
+    ] = None,
+    prometheus_url: Annotated[
+        str | None, typer.Option(help="Address of Prometheus; placement is by allocation alone without it.")
+    ] = None,
+    trainer_image: Annotated[str | None, typer.Option(help="Image of jobs that name none.")] = None,
+    serving_address: Annotated[
+        str | None, typer.Option(help="Address of /metrics, /healthz, /readyz.")
+    ] = None,
+    serving_port: Annotated[int | None, typer.Option(help="Port of /metrics, /healthz, /readyz.")] = None,
+    log_level: Annotated[LogLevel | None, typer.Option(help="Least severity that is logged.")] = None,
+    log_format: Annotated[
+        LogFormat | None, typer.Option(help="text for people, json for collectors.")
+    ] = None,
+) -> None:
+    """Run the operator until it is stopped.
+
+    Every setting can also be given as an environment variable LOADSTAR_<SETTING>; `loadstar settings` lists them.
+    """
+    flags = dict(locals())
+    try:
+        settings = Settings.read(os.environ, flags)
+    except SettingsError as error:
+        _end(str(error), EXIT_USAGE)
+    from loadstar.clients.errors import ClientError
+    from loadstar.main import run as run_operator
+
+    try:
+        code = run_operator(settings)
+    except ClientError as error:
+        _end(str(error), EXIT_FAILED)
+    raise typer.Exit(code)
+
+
+@app.command()
+def crd() -> None:
+    """Print the CustomResourceDefinition, for `kubectl apply --server-side -f -`."""
+    from loadstar.api.crd import to_yaml
+
+    sys.stdout.write(to_yaml())
+
+
+@app.command()
+def settings() -> None:
+    """List every setting of `loadstar run`: its variable, default and meaning."""
+    for name, field in Settings.model_fields.items():
+        default = field.default
+        shown = ",".join(default) if isinstance(default, tuple) else str(default)
+        typer.echo(f"LOADSTAR_{name.upper()}={shown}")
+        typer.echo(f"    {' '.join((field.description or '').split())}")
+
+
+@app.command()
+def get(
+    name: Annotated[str | None, typer.Argument(help="One job; all if not given.")] = None,
+    namespace: Namespace = "default",
+    everywhere: Everywhere = False,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """List jobs: phase, accuracy, where they run and why there."""
+    from rich.console import Console
+
+    from loadstar.cli.tables import jobs_table
+
+    async def fetch(kube: "Kube") -> "Objects":
+        if name is not None:
+            return [await _job(kube, name, namespace)]
+        return await _jobs(kube, "" if everywhere else namespace)
+
+    jobs = _ask(kubeconfig, fetch)
+    if not jobs:
+        _end(f"no TrainingJob in {'any namespace' if everywhere else f'namespace {namespace}'}", 0)
+    Console().print(jobs_table(jobs, datetime.now(UTC), namespaces=everywhere))
+
+
+@app.command()
+def watch(
+    names: Annotated[list[str] | None, typer.Argument(help="Jobs to watch; all if none is given.")] = None,
+    namespace: Namespace = "default",
+    everywhere: Everywhere = False,
+    until_finished: Annotated[
+        bool,
+        typer.Option(
+            "--until-finished", help="End when all have finished; the exit code is 0 if all succeeded."
+        ),
+    ] = False,
+    timeout: Annotated[
+        float | None, typer.Option(help="End after this many seconds, with exit code 1.")
+    ] = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Show jobs live, until interrupted."""
+    from rich.console import Console
+
+    from loadstar.cli import watching
+
+    wanted = watching.Watch(tuple(names or ()), until_finished, timeout, everywhere)
+
+    async def follow(kube: "Kube") -> "list[Row]":
+        return await watching.watch(Console(), lambda: _jobs(kube, "" if everywhere else namespace), wanted)
+
+    try:
+        rows = _ask(kubeconfig, follow)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    if until_finished and not (wanted.over(rows) and all(line.phase == "Succeeded" for line in rows)):
+        unfinished = ", ".join(f"{line.name} {line.phase}" for line in rows if line.phase != "Succeeded")
+        _end(f"not succeeded: {unfinished or 'no such job'}", EXIT_FAILED)
+
+
+@app.command()
+def explain(
+    name: Annotated[str, typer.Argument(help="The job.")],
+    namespace: Namespace = "default",
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Say why a job is where it is: load, forecast and score of its nodes, and the nodes it could not use."""
+    from rich.console import Console
+
+    from loadstar.cli.explanation import explanation
+
+    Console().print(explanation(_ask(kubeconfig, lambda kube: _job(kube, name, namespace))))
+
+
+@app.command()
+def nodes(kubeconfig: Kubeconfig = None) -> None:
+    """List the GPU nodes: what they have and what is free."""
+    from rich.console import Console
+
+    from loadstar.cli.tables import nodes_table
+    from loadstar.clients.resources import NODES, PODS
+
+    async def fetch(kube: "Kube") -> "tuple[Objects, Objects]":
+        return await kube.list(NODES), await kube.list(PODS)
+
+    found, pods = _ask(kubeconfig, fetch)
+    table = nodes_table(found, pods)
+    if not table.row_count:
+        _end(
+            f"none of {len(found)} nodes has GPUs (nvidia.com/gpu): is a device plugin running?", EXIT_FAILED
+        )
+    Console().print(table)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"loadstar {loadstar.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None: ...
+
+
+async def _job(kube: "Kube", name: str, namespace: str) -> "Object":
+    from loadstar.clients.resources import TRAINING_JOBS
+
+    return await kube.get(TRAINING_JOBS, name, namespace)
+
+
+async def _jobs(kube: "Kube", namespace: str) -> "Objects":
+    from loadstar.clients.resources import TRAINING_JOBS
+
+    return await kube.list(TRAINING_JOBS, namespace)
+
+
+def _ask(kubeconfig: str | None, question: Callable[["Kube"], Awaitable[T]]) -> T:
+    """Ask the cluster one thing; ends the command where it gives no answer."""
+    from loadstar.clients.connection import connect
+    from loadstar.clients.errors import ClientError, NotFound
+    from loadstar.clients.kube import Kube
+
+    async def ask() -> T:
+        chosen = kubeconfig or os.environ.get("LOADSTAR_KUBECONFIG") or os.environ.get("KUBECONFIG") or ""
+        async with Kube(await connect(chosen)) as kube:
+            return await question(kube)
+
+    try:
+        return asyncio.run(ask())
+    except NotFound as error:
+        hint = (
+            "" if error.details.get("name") else "; is the CRD installed? (loadstar crd | kubectl apply -f -)"
+        )
+        _end(f"{error}{hint}", EXIT_FAILED)
+    except ClientError as error:
+        _end(str(error), EXIT_FAILED)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    typer.echo(f"loadstar: {message}", err=True)
+    raise typer.Exit(code)

@@ -62,7 +62,7 @@ def note_job(caches: Caches, raw: Raw) -> bool:
     return was != (now.uid, now.generation, now.deleting)
 
 
-def note_pod(deleted: bool, raw: dict[str, Any], caches: Caches, queue: WorkQueue[Key], board: Board) -> None:
+def note_pod(deleted: bool, raw: Raw, caches: Caches, queue: WorkQueue[Key], board: Board) -> None:
     """Take a pod in or forget it, and have looked at whomever it matters to."""
     key = (raw["metadata"]["namespace"], raw["metadata"]["name"])
     if deleted:

@@ -1,13 +1,23 @@
 """The whole truth from time to time: full lists, so that an event that was missed is not missed for ever."""
 
+import asyncio
+import logging
+import time
 from dataclasses import dataclass
+from typing import Final
 
+from loadstar.clients.errors import ClientError
 from loadstar.clients.kube import Kube
 from loadstar.clients.resources import NODES, PODS, TRAINING_JOBS
 from loadstar.controller.board import Board
 from loadstar.controller.caches import Caches, Key
 from loadstar.controller.handlers import note_job, note_pod
 from loadstar.controller.workqueue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT: Final[Key] = ("", "")
+"""Goes through the queue and the workers like a job, so that liveness is that of the whole path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +37,22 @@ class Relist:
         await self._jobs()
         self.board.capacity_changed()
 
-    def everybody(self) -> None:
-        """Have every job looked at: the sweep that catches what time alone changes."""
-        for key in self.caches.jobs:
+    async def run(self, resync: float, relist: float) -> None:
+        """Sweep every `resync` seconds and list every `relist` seconds, until cancelled."""
+        listed_at = time.monotonic()
+        while True:
+            await asyncio.sleep(resync)
+            if time.monotonic() - listed_at >= relist:
+                listed_at = time.monotonic()
+                try:
+                    await self.everything()
+                except ClientError as error:
+                    log.warning("the periodic list failed, the watches go on: %s", error)
+            self.sweep()
+
+    def sweep(self) -> None:
+        """Have every job looked at, for what time alone changes, and a key of nobody's, as a sign of life."""
+        for key in (HEARTBEAT, *self.caches.jobs):
             self.queue.add(key)
 
     async def _nodes(self) -> None:

@@ -93,6 +93,17 @@ def plan(
     return offers
 
 
+def node_forecasts(
+    snapshot: Snapshot, commitments: Iterable[Commitment], loads: Loads, horizon: float, now: float
+) -> dict[str, float]:
+    """Ĉ(t + horizon) of every node, commitments included: what a cycle would rank by now."""
+    hidden = invisible_load(commitments, snapshot, now)
+    allocated = snapshot.allocated_share()[:, COLUMNS]
+    forecast = loads.forecaster.forecast(snapshot.names, horizon, now)
+    combined = combine(forecast, hidden, allocated, 0.0, loads.freshness, loads.weights)
+    return {name: float(load) for name, load in zip(snapshot.names, combined.forecast, strict=True)}
+
+
 @dataclass(slots=True)
 class _View:
     """The cycle's picture of load: forecasts once per horizon, R⁺ kept up with every placement."""

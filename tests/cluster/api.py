@@ -71,8 +71,8 @@ class Api:
         content = json.dumps(body) if body is not None else None
         try:
             answer, text = self._exchange(method, path, content, headers)
-        except http.client.RemoteDisconnected:
-            # The server has restarted behind a kept connection: once more, on a new one.
+        except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
+            # The server has closed a kept connection meanwhile: once more, on a new one.
             answer, text = self._exchange(method, path, content, headers)
         is_json = answer.headers.get_content_type() == "application/json"
         result: Any = json.loads(text) if is_json else text.decode()

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.cluster import prometheus_package
 from tests.cluster.cache import cache_dir, once
 from tests.cluster.docker import Docker
-from tests.cluster.monitoring import package
 from tests.cluster.rootfs import PYTHON, TORCH_CPU, RootFs
 from tests.cluster.wheelhouse import PYTHON_VERSION, wheels
 
@@ -57,7 +57,7 @@ RECIPES = {
         "images/operator/Dockerfile",
         _OPERATOR_LOCKS,
     ),
-    "trainer": Recipe(ROOT / "images/trainer", ("pyproject.toml", "src"), TORCH_CPU, None),
+    "trainer": Recipe(ROOT / "images/trainer", ("src", "requirements.lock"), TORCH_CPU, None),
     "dcgm-simulator": Recipe(
         ROOT / "images/dcgm-simulator",
         ("src", "requirements.lock"),
@@ -74,18 +74,21 @@ def image(name: str) -> Image:
 
     Raises `steps.StepFailed`.
     """
-    recipe = RECIPES[name]
-    reference = _reference(name)
-    archive = cache_dir("images") / f"{name}-{digest(recipe, reference)}.tar"
+    archive = cache_dir("images") / f"{name}-{digest(RECIPES[name], reference(name))}.tar"
     if not archive.exists():
-        once(archive, lambda target: _build(name, reference, target))
+        once(archive, lambda target: _build(name, target))
         _forget_older(archive, name)
-    return Image(reference, archive)
+    return Image(reference(name), archive)
 
 
-def digest(recipe: Recipe, reference: str) -> str:
+def reference(name: str) -> str:
+    """The name of the image in manifests; builds nothing."""
+    return f"loadstar/{name}:{prometheus_package.version() if name == 'prometheus' else '0.1.0'}"
+
+
+def digest(recipe: Recipe, name: str) -> str:
     """Sixteen hex digits over all that decides what the image holds."""
-    total = hashlib.sha256(f"{reference} {recipe.public} {recipe.base.digest}".encode())
+    total = hashlib.sha256(f"{name} {recipe.public} {recipe.base.digest}".encode())
     for file in _inputs(recipe):
         content = hashlib.sha256(file.read_bytes()).hexdigest()
         total.update(f"{file.relative_to(recipe.context)} {content}\n".encode())
@@ -104,10 +107,6 @@ def run_in_trainer(*command: str) -> int:
     return docker.run([*options, "--workdir=/trainer", TORCH_CPU.reference, *command])
 
 
-def _reference(name: str) -> str:
-    return f"loadstar/{name}:{package.version() if name == 'prometheus' else '0.1.0'}"
-
-
 def _inputs(recipe: Recipe) -> Iterator[Path]:
     """The files that go into the build, in a fixed order."""
     for name in sorted((recipe.dockerfile, *recipe.files)):
@@ -116,7 +115,7 @@ def _inputs(recipe: Recipe) -> Iterator[Path]:
         yield from (file for file in files if file.is_file() and "__pycache__" not in file.parts)
 
 
-def _build(name: str, reference: str, archive: Path) -> None:
+def _build(name: str, archive: Path) -> None:
     recipe, docker = RECIPES[name], Docker.ensure()
     with tempfile.TemporaryDirectory(prefix=f"loadstar-{name}-") as folder:
         context = Path(folder)
@@ -126,8 +125,8 @@ def _build(name: str, reference: str, archive: Path) -> None:
         else:
             docker.provide(recipe.base)
             arguments = {"BASE": recipe.base.reference, **_stage_offline(recipe, context)}
-        docker.build(reference, context, recipe.dockerfile, arguments)
-    docker.save(reference, archive)
+        docker.build(reference(name), context, recipe.dockerfile, arguments)
+    docker.save(reference(name), archive)
 
 
 def _stage(recipe: Recipe, context: Path) -> None:
@@ -140,7 +139,7 @@ def _stage(recipe: Recipe, context: Path) -> None:
 def _stage_offline(recipe: Recipe, context: Path) -> dict[str, str]:
     """Put what the build would fetch into its context; the build arguments that make it look there."""
     if recipe.debian_package:
-        shutil.copy2(package.debian_package(), context)
+        shutil.copy2(prometheus_package.debian_package(), context)
     if not recipe.locks:
         return {}
     shutil.copytree(wheels([recipe.context / lock for lock in recipe.locks]), context / "wheels")

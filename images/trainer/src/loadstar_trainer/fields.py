@@ -39,10 +39,12 @@ class Section:
         self.problems = problems
         self._asked: set[str] = set()
         self._fields: dict[str, Any] = {}
+        self._kind_unknown = False
         if isinstance(value, dict):
             self._fields = {name: field for name, field in value.items() if field is not None}
         else:
             problems.append(f"{path or 'the spec'} is {_shown(value)}; give an object")
+            self.problems = []  # what is missing in it goes without saying
 
     def __contains__(self, name: str) -> bool:
         return name in self._fields
@@ -51,12 +53,13 @@ class Section:
         return Section(self._path(name), self._take(name, {}), self.problems)
 
     def choice(self, name: str, allowed: Sequence[str], default: str | None) -> str:
-        """One of the allowed words; a default of None makes the field required."""
+        """One of the allowed words, or "" if it is none; a default of None makes the field required."""
         value = self._take(name, default)
         if value in allowed:
             return str(value)
         self._refuse(name, value, f"give one of {', '.join(allowed)}")
-        return allowed[0]
+        self._kind_unknown = True
+        return ""
 
     def whole(self, name: str, low: int, high: int, default: int) -> int:
         value = self._take(name, default)
@@ -91,9 +94,14 @@ class Section:
         return None
 
     def forbid(self, name: str, unless: str) -> None:
-        """Refuses a field that has no meaning here, rather than ignoring it."""
-        if name in self._fields:
-            self._asked.add(name)
+        """Refuses a field that has no meaning here, rather than ignoring it.
+
+        Silent after a bad choice in this section: which fields go with it cannot be told.
+        """
+        if name not in self._fields:
+            return
+        self._asked.add(name)
+        if not self._kind_unknown:
             self.problems.append(f"{self._path(name)} only goes with {unless}; remove it")
 
     def close(self) -> None:

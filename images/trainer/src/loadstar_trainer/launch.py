@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from loadstar_trainer import record
@@ -28,33 +28,29 @@ def main() -> int:
     try:
         identity, pod = Identity.read(os.environ), Pod.read(os.environ)
     except Failure as failure:
-        return _report(Identity("", 0), failure.reason, str(failure), failure.exit_code)
+        _report(Identity("", 0), failure.reason, str(failure))
+        return failure.exit_code
     record.clear(record_path(os.environ))
-    workers = Workers()
     # Blocked, not handled: nothing is lost before the first wait, also not for process 1, for which the
     # kernel throws away signals that are neither handled nor blocked.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    workers = Workers(lambda reason, message: _report(identity, reason, message))
     for env in environments(os.environ, pod):
         workers.start(WORKER, env)
-    status = workers.wait()
-    if status < 0:
-        message = f"A rank was killed by {signal.Signals(-status).name}."
-        if status == -signal.SIGKILL:
-            message += " Most often that is memory: raise trainer.resourcesPerNode.memory."
-        return _report(identity, "WorkerKilled", message, 128 - status)
-    if status > 0:
-        return _report(
-            identity, "WorkerFailed", f"A rank ended with exit code {status}; see its log.", status
-        )
-    return 0
+    return workers.wait()
 
 
 class Workers:
-    """The ranks of this pod as child processes."""
+    """The ranks of this pod as child processes.
 
-    def __init__(self) -> None:
+    `report` is called once, with reason and message, when the first of them has failed and before the
+    others are stopped: what those would say of their end is not the cause.
+    """
+
+    def __init__(self, report: Callable[[str, str], None]) -> None:
+        self._report = report
         self._running: set[int] = set()
-        self._ended: list[int] = []
+        self._failures: list[int] = []
         self._interrupted = False
         self._deadline: float | None = None
 
@@ -62,14 +58,19 @@ class Workers:
         self._running.add(os.posix_spawn(command[0], tuple(command), env, setsigmask=()))
 
     def wait(self) -> int:
-        """Blocks until all have ended; 0, or the status that stands for all, negative for a signal."""
+        """Blocks until all have ended; the exit code that stands for all."""
         while self._running:
             self._next_signal()
             self._reap()
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 self._signal(signal.SIGKILL)
                 self._deadline = None
-        return self._status()
+        if EXIT_REFUSED in self._failures:
+            return EXIT_REFUSED
+        if self._failures and self._interrupted:
+            return EXIT_INTERRUPTED
+        first = self._failures[0] if self._failures else 0
+        return first if first >= 0 else 128 - first
 
     def _next_signal(self) -> None:
         timeout = max(0.0, self._deadline - time.monotonic()) if self._deadline is not None else 3600.0
@@ -86,9 +87,15 @@ class Workers:
                 return
             if pid in self._running:
                 self._running.remove(pid)
-                self._ended.append(os.waitstatus_to_exitcode(status))
-                if self._ended[-1] != 0:
-                    self._stop(GRACE_AFTER_FAILURE)
+                self._ended(os.waitstatus_to_exitcode(status))
+
+    def _ended(self, status: int) -> None:
+        if status == 0:
+            return
+        self._failures.append(status)
+        if len(self._failures) == 1:
+            self._report(*_cause(status, self._interrupted))
+            self._stop(GRACE_AFTER_FAILURE)
 
     def _stop(self, grace: float) -> None:
         if self._deadline is None:
@@ -99,13 +106,17 @@ class Workers:
         for pid in self._running:
             os.kill(pid, number)
 
-    def _status(self) -> int:
-        failed = [status for status in self._ended if status != 0]
-        if EXIT_REFUSED in failed:
-            return EXIT_REFUSED
-        if failed and self._interrupted:
-            return EXIT_INTERRUPTED
-        return failed[0] if failed else 0
+
+def _cause(status: int, interrupted: bool) -> tuple[str, str]:
+    """(reason, message) for a rank that ended with this status; negative means by that signal."""
+    if interrupted:
+        return "Interrupted", "Stopped by SIGTERM before training began."
+    if status > 0:
+        return "WorkerFailed", f"A rank ended with exit code {status}; see the pod's log."
+    message = f"A rank was killed by {signal.Signals(-status).name}."
+    if status == -signal.SIGKILL:
+        message += " Most often memory is short: raise trainer.resourcesPerNode.memory."
+    return "WorkerKilled", message
 
 
 def environments(env: Mapping[str, str], pod: Pod) -> list[dict[str, str]]:
@@ -143,11 +154,10 @@ def processors(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     return max(1, available)
 
 
-def _report(identity: Identity, reason: str, message: str, exit_code: int) -> int:
+def _report(identity: Identity, reason: str, message: str) -> None:
     """Leaves a record of failure unless a rank has left its own, which says more."""
     if record.write(record.of_failure(identity, reason, message), record_path(os.environ)):
         print(f"{reason}: {message}", file=sys.stderr, flush=True)
-    return exit_code
 
 
 if __name__ == "__main__":

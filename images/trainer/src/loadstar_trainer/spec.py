@@ -113,7 +113,7 @@ def _model(section: Section, dataset: Dataset) -> Model:
         section.forbid("hiddenLayers", "model.type mlp")
     if kind == "cnn":
         channels = section.wholes("channels", 4096, 8, (32, 64))
-        if dataset.builtin not in IMAGES:
+        if dataset.builtin and dataset.builtin not in IMAGES:
             section.problems.append(
                 f"model.type is cnn, but dataset.builtin {dataset.builtin} holds no images; "
                 f"choose model.type mlp, or dataset.builtin {', '.join(IMAGES)}"

@@ -1,0 +1,68 @@
+"""Real runs for the trainer's tests. They need PyTorch: `run_in_trainer` of tests/cluster/images.py gives them it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pods import LAUNCHER, SOURCE, Finished, Run, Start, free_port
+
+# Before any test imports NumPy: forking ranks from a process with threads is unsafe, and Python warns of it.
+os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts `python …` with a spec and further environment; kills at the end what is left."""
+    runs: list[Run] = []
+
+    def start(spec: dict[str, Any], *, program: tuple[str, ...] = LAUNCHER, **env: str) -> Run:
+        log = tmp_path / f"termination-log-{len(runs)}"
+        variables = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "PYTHONPATH": str(SOURCE),
+            "PYTHONUNBUFFERED": "1",
+            "OMP_NUM_THREADS": "1",
+            "LOADSTAR_SPEC": json.dumps(spec),
+            "LOADSTAR_JOB_UID": "uid-1",
+            "LOADSTAR_ATTEMPT": "2",
+            "LOADSTAR_TERMINATION_LOG": str(log),
+            "PET_MASTER_PORT": str(free_port()),
+            **env,
+        }
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(
+            [sys.executable, *program],
+            env=variables,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            start_new_session=True,
+        )
+        runs.append(Run(process, log))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        if run.process.poll() is None:
+            os.killpg(run.process.pid, signal.SIGKILL)
+            run.process.communicate()
+
+
+Launch = Callable[..., Finished]
+
+
+@pytest.fixture
+def launch(start: Start) -> Launch:
+    """Runs one pod with this many ranks to its end."""
+
+    def launch(spec: dict[str, Any], processes: int = 1, **env: str) -> Finished:
+        return start(spec, PET_NPROC_PER_NODE=str(processes), **env).end()
+
+    return launch

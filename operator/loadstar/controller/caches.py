@@ -9,6 +9,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pydantic import ValidationError
+
 from loadstar.api.convert import InvalidTrainingJob, parse
 from loadstar.api.observe import ObservedNode, ObservedPod, observe_node, observe_pod, version_of
 from loadstar.api.state import job_of, state_of
@@ -55,6 +57,8 @@ class Caches:
     pods: dict[Key, ObservedPod] = field(default_factory=dict)
     nodes: dict[str, ObservedNode] = field(default_factory=dict)
     _owned: dict[str, dict[str, ObservedPod]] = field(default_factory=lambda: defaultdict(dict))
+    _gone: set[str] = field(default_factory=set)
+    """Uids of the pods that went since the last full list began."""
 
     # --- writing -----------------------------------------------------------------------------------------------
 
@@ -63,14 +67,14 @@ class Caches:
         metadata, version = raw["metadata"], version_of(raw)
         key = (metadata["namespace"], metadata["name"])
         known = self.jobs.get(key)
-        if known is not None and known.uid == metadata["uid"] and version <= known.version:
+        if known is not None and version <= known.version:
             return key
         try:
             parsed = parse(raw)
             asked: tuple[TrainingJob, Job] | InvalidTrainingJob = (parsed, job_of(parsed))
             written = parsed.status
         except InvalidTrainingJob as problem:
-            asked, written = problem, TrainingJobStatus()
+            asked, written = problem, _status_alone(raw)
         if known is not None and known.uid == metadata["uid"]:
             tracked = known
             tracked.asked, tracked.version = asked, version
@@ -87,26 +91,43 @@ class Caches:
         if known is not None and known.uid == uid:
             del self.jobs[key]
 
-    def put_pod(self, raw: Raw) -> ObservedPod:
-        """Take in a pod as seen on the wire, unless a newer one is known; the one that holds is returned."""
+    def put_pod(self, raw: Raw) -> ObservedPod | None:
+        """Take in a pod as seen on the wire, unless a newer one is known; the one that holds is returned.
+
+        None where the pod is known to be gone: a list that began before its end, or the late answer of its creation,
+        must not bring it back.
+        """
         seen = observe_pod(raw)
-        known = self.pods.get((seen.namespace, seen.name))
-        if known is not None and known.uid == seen.uid and seen.version <= known.version:
+        key = (seen.namespace, seen.name)
+        known = self.pods.get(key)
+        if seen.uid in self._gone or (known is not None and seen.version <= known.version):
             return known
-        self.drop_pod((seen.namespace, seen.name))
-        self.pods[seen.namespace, seen.name] = seen
+        if known is not None:
+            self._remove_pod(key, known)
+        self.pods[key] = seen
         if seen.owner:
             self._owned[seen.owner][seen.name] = seen
         return seen
 
-    def drop_pod(self, key: Key) -> ObservedPod | None:
-        """Forget a pod; the one forgotten is returned."""
-        seen = self.pods.pop(key, None)
-        if seen is not None and seen.owner:
-            self._owned[seen.owner].pop(seen.name, None)
+    def drop_pod(self, key: Key, uid: str) -> ObservedPod | None:
+        """Forget a deleted pod, unless its name belongs to another one by now; the one forgotten is returned."""
+        self._gone.add(uid)
+        known = self.pods.get(key)
+        if known is None or known.uid != uid:
+            return None
+        self._remove_pod(key, known)
+        return known
+
+    def forget_gone(self) -> None:
+        """Begin to remember anew which pods went: what a full list that begins now must not bring back."""
+        self._gone.clear()
+
+    def _remove_pod(self, key: Key, seen: ObservedPod) -> None:
+        del self.pods[key]
+        if seen.owner:
+            del self._owned[seen.owner][seen.name]
             if not self._owned[seen.owner]:
                 del self._owned[seen.owner]
-        return seen
 
     def put_node(self, raw: Raw) -> bool:
         """Take in a node as seen on the wire; whether anything that matters changed (heartbeats don't)."""
@@ -140,3 +161,11 @@ class Caches:
         if seen is None:
             return bool(self.nodes)
         return seen.not_ready_since is not None and now - seen.not_ready_since >= NODE_LOST_SECONDS
+
+
+def _status_alone(raw: Raw) -> TrainingJobStatus:
+    """The status of a job whose spec can't be read, so that a finished job stays finished."""
+    try:
+        return TrainingJobStatus.model_validate(raw.get("status") or {})
+    except ValidationError:
+        return TrainingJobStatus()

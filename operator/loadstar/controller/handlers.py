@@ -66,7 +66,7 @@ def note_pod(deleted: bool, raw: Raw, caches: Caches, queue: WorkQueue[Key], boa
     """Take a pod in or forget it, and have looked at whomever it matters to."""
     key = (raw["metadata"]["namespace"], raw["metadata"]["name"])
     if deleted:
-        seen = caches.drop_pod(key)
+        seen = caches.drop_pod(key, raw["metadata"]["uid"])
     else:
         before = caches.pods.get(key)
         seen = caches.put_pod(raw)

@@ -93,7 +93,8 @@ class Reconciler:
 
     def _decide(self, tracked: Tracked, now: float) -> Decision:
         if tracked.job is None:
-            return lifecycle.refuse(tracked.state, tracked.generation, str(tracked.asked), now)
+            pods = self.caches.pods_of(tracked.uid, now)
+            return lifecycle.refuse(tracked.state, tracked.generation, str(tracked.asked), pods, now)
         return lifecycle.decide(self._situation(tracked, now))
 
     def _situation(self, tracked: Tracked, now: float) -> Situation:

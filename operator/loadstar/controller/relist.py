@@ -64,6 +64,7 @@ class Relist:
             self.caches.drop_node(name)
 
     async def _pods(self) -> None:
+        self.caches.forget_gone()
         before = {key: seen.uid for key, seen in self.caches.pods.items()}
         present = set()
         for raw in await self.kube.list(PODS):
@@ -73,7 +74,7 @@ class Relist:
         for (namespace, name), uid in before.items():
             seen = self.caches.pods.get((namespace, name))
             if (namespace, name, uid) not in present and seen is not None and seen.uid == uid:
-                gone = {"metadata": {"namespace": namespace, "name": name}}
+                gone = {"metadata": {"namespace": namespace, "name": name, "uid": uid}}
                 note_pod(True, gone, self.caches, self.queue, self.board)
 
     async def _jobs(self) -> None:

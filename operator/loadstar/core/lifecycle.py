@@ -39,7 +39,7 @@ class Situation:
     @property
     def living(self) -> tuple[Pod, ...]:
         """The pods whose containers run or may yet run."""
-        return tuple(pod for pod in self.pods if not pod.terminal)
+        return _living(self.pods)
 
     @property
     def of_attempt(self) -> dict[int, Pod]:
@@ -53,26 +53,37 @@ def decide(at: Situation) -> Decision:
     job, state = at.job, at.state
     if state.phase in {Phase.SUCCEEDED, Phase.FAILED}:
         return _finished(at)
+    if _complete(at):  # before deadline and suspension: it was done in time, and is only seen late
+        return _succeed(at)
     deadline = _deadline(job, state)
     if deadline is not None and at.now >= deadline:
         limit = f"spec.runPolicy.activeDeadlineSeconds ({job.run_policy.active_deadline:g} s) has passed"
         return _fail(at, "DeadlineExceeded", limit)
     if job.suspend:
         return _suspended(at)
-    if state.conditions.is_true(c.SUSPENDED):
+    if state.conditions.get(c.SUSPENDED) is not None:
         at = replace(at, state=_resumed(at))
     decision = _between_attempts(at) if state.placement is None else _in_attempt(at, state.placement)
     return replace(decision, wake_at=_earliest(decision.wake_at, deadline))
 
 
-def refuse(state: JobState, generation: int, message: str, now: float) -> Decision:
-    """The end of a job whose spec can't be understood: nothing is ever launched for it."""
-    if state.phase is Phase.FAILED:
-        return Decision(state)
+def refuse(state: JobState, generation: int, message: str, pods: tuple[Pod, ...], now: float) -> Decision:
+    """The end of a job whose spec can't be understood: nothing is ever launched for it, and what runs is ended."""
+    ending = _deletions(_living(pods))
+    if state.phase in {Phase.SUCCEEDED, Phase.FAILED}:
+        return Decision(state, ending)
     failure = Failure(state.attempt, "InvalidSpec", message, now)
-    state = _set(state, generation, now, c.ACCEPTED, Status.FALSE, "InvalidSpec", message)
+    state = _set(
+        replace(state, observed_generation=generation),
+        generation,
+        now,
+        c.ACCEPTED,
+        Status.FALSE,
+        "InvalidSpec",
+        message,
+    )
     state = _failed(state, generation, failure, now)
-    return Decision(state, events=(Event("InvalidSpec", message, warning=True),))
+    return Decision(state, ending, (Event("InvalidSpec", message, warning=True),))
 
 
 def launch_failed(at: Situation, message: str) -> Decision:
@@ -202,8 +213,6 @@ def _in_attempt(at: Situation, placement: Placement) -> Decision:
             at.state, _creations(at.job, at.state, placement, absent), wake_at=at.now + at.pin_timeout
         )
     at = replace(at, state=_launched(at))
-    if all(pod.phase is PodPhase.SUCCEEDED for pod in pods.values()):
-        return _succeed(at, pods[0])
     return _progress(at, list(pods.values()))
 
 
@@ -289,8 +298,16 @@ def _end_attempt(at: Situation, verdict: Verdict) -> Decision:
 # --- endings ---------------------------------------------------------------------------------------------------
 
 
-def _succeed(at: Situation, rank_zero: Pod) -> Decision:
-    result = rank_zero.result
+def _complete(at: Situation) -> bool:
+    """Whether every rank of the attempt did its work."""
+    pods, placement = at.of_attempt, at.state.placement
+    return placement is not None and all(
+        rank.rank in pods and pods[rank.rank].phase is PodPhase.SUCCEEDED for rank in placement.ranks
+    )
+
+
+def _succeed(at: Situation) -> Decision:
+    result = at.of_attempt[0].result
     message = "the trainer finished, but left no final record" if result is None else "the trainer finished"
     if result is not None and result.accuracy is not None:
         message += f" with accuracy {result.accuracy}"
@@ -321,6 +338,10 @@ def _failed(
 
 
 # --- small parts -----------------------------------------------------------------------------------------------
+
+
+def _living(pods: tuple[Pod, ...]) -> tuple[Pod, ...]:
+    return tuple(pod for pod in pods if not pod.terminal)
 
 
 def _accepted(job: Job, state: JobState, now: float) -> JobState:

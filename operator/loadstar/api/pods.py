@@ -47,6 +47,7 @@ def build_pod(job: TrainingJob, *, attempt: int, rank: int, node: str, image: st
             "subdomain": job.metadata.name,
             "hostAliases": _host_aliases(job, attempt, rank),
             "affinity": _pinned(node),
+            "tolerations": _tolerations(job),
             "securityContext": _pod_security(),
             "containers": [_container(job, attempt, rank, image)],
             "volumes": [
@@ -113,6 +114,13 @@ def _pinned(node: str) -> Json:
     """Required node affinity, not nodeName: the scheduler still has to find room and may say no."""
     term = {"matchExpressions": [{"key": labels.HOSTNAME_LABEL, "operator": "In", "values": [node]}]}
     return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}
+
+
+def _tolerations(job: TrainingJob) -> list[Json]:
+    """GPU nodes are commonly tainted to keep other pods away; who asks for GPUs is welcome there."""
+    if job.spec.trainer.resources_per_node.gpus == 0:
+        return []
+    return [{"key": labels.GPU_RESOURCE, "operator": "Exists"}]
 
 
 def _pod_security() -> Json:

@@ -1,0 +1,177 @@
+"""The full cluster of the harness: what tests rely on when they run on it, and that it goes without a trace."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from tests.cluster.engine import engine
+from tests.cluster.engine.footprint import appeared, footprint
+from tests.cluster.images import image
+from tests.cluster.kind import GPU, KindCluster
+from tests.cluster.kind_nodes import NodeContainers
+
+pytestmark = pytest.mark.kind
+
+_SERVER = "import http.server as h; h.test(h.SimpleHTTPRequestHandler, port=8080)"
+_FETCH = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).status)"
+_NODE = "kubernetes.io/hostname"
+
+
+@pytest.fixture
+def space(own_kind_cluster: KindCluster) -> Iterator[str]:
+    """A fresh namespace; deleted after the test."""
+    name = f"kind-{uuid4().hex[:8]}"
+    own_kind_cluster.kubectl("create", "namespace", name)
+    yield name
+    own_kind_cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def other() -> Iterator[KindCluster]:
+    """A second cluster of one node beside whatever runs; ended after the test at the latest."""
+    cluster = KindCluster(f"other-{uuid4().hex[:6]}", workers=0)
+    yield cluster
+    cluster.down()
+
+
+def _pod(name: str, node: str, command: list[str]) -> dict[str, Any]:
+    """A pod on one node, from the trainer's image: the one image with a Python that every cluster holds."""
+    container = {"name": "main", "image": image("trainer").reference, "command": command}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {
+            "containers": [{**container, "imagePullPolicy": "Never"}],
+            "nodeSelector": {_NODE: node},
+            "terminationGracePeriodSeconds": 0,
+        },
+    }
+
+
+def _apply(cluster: KindCluster, space: str, *documents: dict[str, Any]) -> None:
+    cluster.kubectl("--namespace", space, "apply", "--filename=-", stdin=yaml.safe_dump_all(documents))
+    cluster.kubectl("--namespace", space, "wait", "pod", "--all", "--for=condition=Ready", "--timeout=90s")
+
+
+def _get(cluster: KindCluster, *arguments: str) -> Any:
+    return json.loads(cluster.kubectl("get", *arguments, "--output=json"))
+
+
+def test_every_worker_is_ready_and_offers_its_gpus(own_kind_cluster: KindCluster) -> None:
+    for name in own_kind_cluster.worker_names():
+        node = _get(own_kind_cluster, "node", name)
+        ready = [it["status"] for it in node["status"]["conditions"] if it["type"] == "Ready"]
+        assert ready == ["True"]
+        assert node["status"]["allocatable"][GPU] == "2"
+        assert node["metadata"]["labels"]["nvidia.com/gpu.product"] == "Simulated-GPU"
+
+
+def test_pods_reach_each_other_across_nodes_by_address_service_and_name(
+    own_kind_cluster: KindCluster, space: str
+) -> None:
+    first, second = own_kind_cluster.worker_names()
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web"},
+        "spec": {"selector": {"app": "server"}, "ports": [{"port": 80, "targetPort": 8080}]},
+    }
+    server = _pod("server", first, ["python3", "-c", _SERVER])
+    client = _pod("client", second, ["sleep", "600"])
+    _apply(own_kind_cluster, space, service, server, client)
+    address = _get(own_kind_cluster, "--namespace", space, "pod", "server")["status"]["podIP"]
+    cluster_ip = _get(own_kind_cluster, "--namespace", space, "service", "web")["spec"]["clusterIP"]
+    for url in (f"http://{address}:8080", f"http://{cluster_ip}", f"http://web.{space}.svc.cluster.local"):
+        command = ("exec", "client", "--", "python3", "-c", _FETCH, url)
+        assert own_kind_cluster.kubectl("--namespace", space, *command).strip() == "200", url
+
+
+def test_the_default_storage_class_provides_a_volume(own_kind_cluster: KindCluster, space: str) -> None:
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+    }
+    pod = _pod(
+        "writer", own_kind_cluster.worker_names()[0], ["sh", "-c", "echo kept >/data/file && sleep 600"]
+    )
+    pod["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+    pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    pod["spec"]["securityContext"] = {"runAsUser": 0}  # the class gives volumes that only root can write to
+    _apply(own_kind_cluster, space, claim, pod)
+    read = own_kind_cluster.kubectl("--namespace", space, "exec", "writer", "--", "cat", "/data/file")
+    assert read == "kept\n"
+
+
+def test_the_gpus_are_there_again_after_a_kubelet_restart(own_kind_cluster: KindCluster) -> None:
+    node = own_kind_cluster.worker_names()[0]
+    _docker("exec", node, "systemctl", "restart", "kubelet")
+    _until(lambda: _get(own_kind_cluster, "node", node)["status"]["allocatable"].get(GPU) == "0")
+    own_kind_cluster.up()
+    assert _get(own_kind_cluster, "node", node)["status"]["allocatable"][GPU] == "2"
+
+
+def test_an_image_that_a_node_holds_is_recognised(own_kind_cluster: KindCluster) -> None:
+    nodes = NodeContainers(own_kind_cluster.name, engine.ensure())
+    archive = image("trainer").archive
+    held = {node: nodes.holds(node, archive) for node in nodes.all()}
+    workers = own_kind_cluster.worker_names()
+    assert held == {node: node in workers for node in nodes.all()}  # the control plane gets no images
+
+
+def test_the_kubeconfig_of_the_user_is_not_touched(
+    other: KindCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoy = other.folder.parent / f"{other.name}-decoy"
+    monkeypatch.setenv("KUBECONFIG", str(decoy))
+    other.start()
+    assert other.kubectl("get", "--raw=/readyz") == "ok"
+    assert not decoy.exists()
+
+
+def test_an_ended_cluster_leaves_nothing_on_the_machine(other: KindCluster) -> None:
+    before = footprint()
+    other.start()
+    other.down()
+    assert appeared(before, footprint()) == {}
+    assert not other.folder.exists()
+
+
+def test_a_cluster_whose_start_was_killed_is_removed_by_down(other: KindCluster) -> None:
+    before = footprint()
+    start = f"from tests.cluster.kind import KindCluster; KindCluster({other.name!r}, workers=0).start()"
+    with subprocess.Popen([sys.executable, "-c", start]) as starter:
+        _until(lambda: (it := engine.current()) is not None and NodeContainers(other.name, it).running())
+        os.kill(starter.pid, signal.SIGKILL)
+    other.down()
+    assert appeared(before, footprint()) == {}
+    assert not other.folder.exists()
+
+
+def test_down_without_a_cluster_does_nothing(other: KindCluster) -> None:
+    before = footprint()
+    other.down()
+    assert appeared(before, footprint()) == {}
+
+
+def _docker(*arguments: str) -> None:
+    env = {**os.environ, **engine.ensure()}
+    subprocess.run(["docker", *arguments], env=env, check=True, capture_output=True)
+
+
+def _until(condition: Any, seconds: float = 90.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {seconds:.0f} s"
+        time.sleep(0.2)

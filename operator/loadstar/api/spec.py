@@ -87,7 +87,7 @@ class SchedulingSpec(Strict):
         None,
         gt=0,
         le=1,
-        description="Nodes whose load now is above this share are not used; the job waits "
+        description="Nodes whose forecast load is above this share are not used; the job waits "
         "instead. Left out, no node is refused for its load.",
     )
     gpu_products: Products | None = Field(

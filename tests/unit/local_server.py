@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+import yaml
 from aiohttp import web
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -22,3 +24,19 @@ async def serving(handler: Handler) -> AsyncIterator[str]:
         yield f"http://{host}:{port}"
     finally:
         await runner.cleanup()
+
+
+def kubeconfig(folder: Path, server: str) -> Path:
+    """A kubeconfig for `server`, whose token is what the file `token` beside it says."""
+    token = folder / "token"
+    if not token.exists():
+        token.write_text("first")
+    content = {
+        "current-context": "local",
+        "contexts": [{"name": "local", "context": {"cluster": "local", "user": "local"}}],
+        "clusters": [{"name": "local", "cluster": {"server": server}}],
+        "users": [{"name": "local", "user": {"tokenFile": str(token)}}],
+    }
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(content))
+    return path

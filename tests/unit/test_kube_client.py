@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from aiohttp import web
 
 from loadstar.clients.connection import connect
@@ -25,42 +24,21 @@ from loadstar.clients.errors import (
 from loadstar.clients.kube import Kube, Limits
 from loadstar.clients.resources import NODES, PODS, TRAINING_JOBS
 from loadstar.clients.retry import Retry
-from tests.unit.local_server import Handler, serving
+from tests.unit.local_server import Handler, kubeconfig, serving
 
 AT_ONCE = Retry(attempts=3, first=0.0)
 Open = Callable[..., AbstractAsyncContextManager[Kube]]
 
 
-def kubeconfig(path: Path, server: str, token_file: Path) -> Path:
-    path.write_text(
-        yaml.safe_dump(
-            {
-                "current-context": "local",
-                "contexts": [{"name": "local", "context": {"cluster": "local", "user": "local"}}],
-                "clusters": [{"name": "local", "cluster": {"server": server}}],
-                "users": [{"name": "local", "user": {"tokenFile": str(token_file)}}],
-            }
-        )
-    )
-    return path
-
-
 @pytest.fixture
-def token_file(tmp_path: Path) -> Path:
-    file = tmp_path / "token"
-    file.write_text("first")
-    return file
-
-
-@pytest.fixture
-def client(tmp_path: Path, token_file: Path) -> Open:
+def client(tmp_path: Path) -> Open:
     @asynccontextmanager
     async def start(
         handler: Handler, *, timeout: float = 5.0, concurrency: int = 32, **seams: Any
     ) -> AsyncIterator[Kube]:
         limits = Limits(concurrency=concurrency, timeout=timeout, retry=AT_ONCE)
         async with serving(handler) as server:
-            path = kubeconfig(tmp_path / "config", server, token_file)
+            path = kubeconfig(tmp_path, server)
             async with Kube(await connect(str(path)), limits=limits, **seams) as kube:
                 yield kube
 
@@ -237,7 +215,7 @@ async def test_a_create_without_a_name_is_refused_as_it_could_not_be_repeated(cl
 
 
 async def test_a_replaced_token_is_read_again_when_the_old_one_is_refused(
-    client: Open, token_file: Path
+    client: Open, tmp_path: Path
 ) -> None:
     async def authenticate(request: web.Request) -> web.Response:
         known = request.headers["Authorization"] == "Bearer second"
@@ -246,7 +224,7 @@ async def test_a_replaced_token_is_read_again_when_the_old_one_is_refused(
     async with client(authenticate) as kube:
         with pytest.raises(Unauthorized):
             await kube.get(NODES, "n")
-        token_file.write_text("second")
+        (tmp_path / "token").write_text("second")
         assert await kube.get(NODES, "n") == {"ok": True}
 
 

@@ -10,7 +10,16 @@ LONGEST_JITTER = Retry(uniform=lambda _, high: high)
 
 def test_delays_double_up_to_the_longest() -> None:
     retry = Retry(attempts=9, patience=100, uniform=lambda _, high: high)
-    assert [retry.delay(attempt, elapsed=0) for attempt in range(1, 9)] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
+    assert [retry.delay(attempt, elapsed=0) for attempt in range(1, 9)] == [
+        0.1,
+        0.2,
+        0.4,
+        0.8,
+        1.6,
+        3.2,
+        5.0,
+        5.0,
+    ]
 
 
 def test_the_last_attempt_is_not_followed_by_another() -> None:

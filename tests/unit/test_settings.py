@@ -39,7 +39,10 @@ def test_an_empty_variable_counts_as_unset() -> None:
 
 
 def test_namespaces_are_separated_by_commas() -> None:
-    assert Settings.read({"LOADSTAR_WATCH_NAMESPACES": "team-a, team-b,"}).watch_namespaces == ("team-a", "team-b")
+    assert Settings.read({"LOADSTAR_WATCH_NAMESPACES": "team-a, team-b,"}).watch_namespaces == (
+        "team-a",
+        "team-b",
+    )
 
 
 def test_kubectls_variable_is_used_where_ours_is_not_set() -> None:

@@ -27,8 +27,6 @@ AfterCall: TypeAlias = Callable[[str, str, int], Awaitable[None]]
 Observe: TypeAlias = Callable[[str, str, int, float], None]
 """(verb, plural, HTTP status or 0, seconds), told of each attempt."""
 
-PAGE: Final = 500
-"""Objects per list request: keeps one response, and the pause that decoding it makes, small."""
 RELISTS: Final = 3
 MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
@@ -42,6 +40,8 @@ class Limits:
     """Requests in flight; further calls wait for their turn."""
     timeout: float = 15.0
     """Seconds for one attempt, from sending to the last byte; waiting for a turn does not count."""
+    page: int = 500
+    """Objects per list request: keeps one response, and the pause that decoding it makes, small."""
     retry: Retry = field(default_factory=Retry)
 
 
@@ -87,7 +87,7 @@ class Kube:
         Items of built-in kinds come without `apiVersion` and `kind`, as the API server sends them.
         """
         selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
-        query = {"limit": str(PAGE)} | {key: value for key, value in selectors.items() if value}
+        query = {"limit": str(self._limits.page)} | {key: value for key, value in selectors.items() if value}
         for _ in range(RELISTS):
             try:
                 return await self._pages(resource, resource.path(namespace=namespace), query)

@@ -26,7 +26,7 @@ def install_manifest(helm: Path, chart: Path) -> str:
 
     Raises subprocess.CalledProcessError where the chart does not render.
     """
-    command = [helm, "template", RELEASE, chart, f"--namespace={NAMESPACE}", "--no-hooks"]
+    command = [str(helm), "template", RELEASE, str(chart), f"--namespace={NAMESPACE}", "--no-hooks"]
     command += [f"--kube-version={KUBERNETES}"]
     rendered = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     objects = [_without_helm(body) for body in yaml.safe_load_all(rendered) if body]

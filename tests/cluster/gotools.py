@@ -73,6 +73,9 @@ TOOL_SETS: dict[str, ToolSet] = {
     "helm": ToolSet(
         {"helm": "helm.sh/helm/v3/cmd/helm"}, {"helm.sh/helm/v3/internal/version.version": "v3.22.0"}
     ),
+    "helm4": ToolSet(
+        {"helm4": "helm.sh/helm/v4/cmd/helm"}, {"helm.sh/helm/v4/internal/version.version": "v4.3.1"}
+    ),
 }
 
 

@@ -3,6 +3,7 @@ The operator's settings as environment variables. The program's own checks and d
 operator/loadstar/settings.py; the values' defaults are the same.
 */}}
 {{- define "loadstar.settings" -}}
+{{- include "loadstar.checkSettings" . -}}
 LOADSTAR_WATCH_NAMESPACES: {{ join "," .Values.watchNamespaces | quote }}
 LOADSTAR_API_TIMEOUT_SECONDS: {{ .Values.api.timeoutSeconds | quote }}
 LOADSTAR_API_CONCURRENCY: {{ .Values.api.concurrency | quote }}
@@ -30,4 +31,22 @@ LOADSTAR_LEASE_RENEW_SECONDS: {{ .Values.leaderElection.renewSeconds | quote }}
 LOADSTAR_LEASE_RETRY_SECONDS: {{ .Values.leaderElection.retrySeconds | quote }}
 LOADSTAR_LOG_LEVEL: {{ .Values.log.level | quote }}
 LOADSTAR_LOG_FORMAT: {{ .Values.log.format | quote }}
+{{- end }}
+
+{{- /* Rules between values, which the schema cannot say: the operator would refuse to start. */}}
+{{- define "loadstar.checkSettings" -}}
+{{- with .Values.leaderElection }}
+{{- if not (and (gt (float64 .leaseDurationSeconds) (float64 .renewSeconds)) (gt (float64 .renewSeconds) (float64 .retrySeconds))) }}
+{{- fail "leaderElection: leaseDurationSeconds > renewSeconds > retrySeconds must hold, so that a holder gives up before it is replaced" }}
+{{- end }}
+{{- end }}
+{{- $fresh := mulf .Values.load.freshScrapes .Values.prometheus.scrapeIntervalSeconds }}
+{{- if lt (float64 .Values.load.staleSeconds) $fresh }}
+{{- fail (printf "load.staleSeconds must not be less than load.freshScrapes × prometheus.scrapeIntervalSeconds = %v" $fresh) }}
+{{- end }}
+{{- with .Values.load.weights }}
+{{- if not (or .gpu .gpuMemory .cpu .memory) }}
+{{- fail "load.weights: at least one must be greater than 0" }}
+{{- end }}
+{{- end }}
 {{- end }}

@@ -15,7 +15,7 @@ PROMETHEUS = "http://prometheus.monitoring.svc:9090"
 QUICK = {
     "prometheus.url": PROMETHEUS,
     "prometheus.scrapeIntervalSeconds": "5",
-    "metricsIntervalSeconds": "2",
+    "load.metricsIntervalSeconds": "2",
     "resyncSeconds": "10",
 }
 """The test cluster scrapes every 5 s, so the operator may ask as often."""

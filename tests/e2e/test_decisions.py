@@ -4,7 +4,14 @@ import time
 
 import pytest
 
-from tests.cluster.monitoring import Constant, Ramp, SimulatedLoad, start_prometheus, stop_prometheus
+from tests.cluster.monitoring import (
+    Constant,
+    Ramp,
+    SimulatedLoad,
+    query,
+    start_prometheus,
+    stop_prometheus,
+)
 from tests.e2e.installation import Installation
 from tests.e2e.jobs import Jobs, Object, iris_job, on_gpus
 
@@ -31,17 +38,23 @@ def workers(operator: Installation) -> tuple[str, str]:
     return first, second
 
 
+def load_now(operator: Installation) -> dict[str, float]:
+    """Each node's GPU activity as Prometheus has it now, whichever way its label is spelt."""
+    activity = query(operator.cluster, "DCGM_FI_PROF_GR_ENGINE_ACTIVE")
+    return {point.labels.get("Hostname") or point.labels["hostname"]: point.value for point in activity}
+
+
 @pytest.mark.parametrize("cooling", [0, 1], ids=["first node cools", "second node cools"])
 def test_a_job_goes_where_load_will_be_low_not_where_it_is_low_now(
     cooling: int, operator: Installation, load: SimulatedLoad, jobs: Jobs
 ) -> None:
     pair = workers(operator)
     will_be_calm, will_be_busy = pair[cooling], pair[1 - cooling]
-    load.set({will_be_calm: Ramp(0.95, 0.05, over=200), will_be_busy: Ramp(0.05, 0.95, over=200)})
+    load.set({will_be_calm: Ramp(0.95, 0.05, 200), will_be_busy: Ramp(0.05, 0.95, 200)})
     time.sleep(
         60
     )  # real time: the trend has to be there to be seen, while the busy node is still the busier one
-    current = load.current()
+    current = load_now(operator)
     assert current[will_be_calm] > current[will_be_busy], "the ramps have crossed already"
 
     jobs.apply(iris_job("ahead", trainer=on_gpus(1)))

@@ -112,7 +112,7 @@ def test_an_error_message_is_one_line_without_control_characters() -> None:
     record = parse_record(json.dumps(FAILED | {"error": {"reason": "Broken", "message": message}}))
     assert isinstance(record, ErrorRecord)
     assert record.error.message.startswith("a [31mb c d e")
-    assert len(record.error.message) <= 1024
+    assert len(record.error.message.encode()) <= 1024
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

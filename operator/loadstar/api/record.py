@@ -5,20 +5,20 @@ It comes out of a container that runs a user's image, so nothing of it is taken 
 
 import json
 import math
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 
 from loadstar.api.schema import DECIMAL, LONGEST_DECIMAL, Wire
 from loadstar.api.status import MOST_METRICS, Count, Metric, Reason, Result
+from loadstar.api.text import one_line
 
 LARGEST_MESSAGE = 16 * 1024
 """Bytes; a kubelet keeps 4096, so more can't be an honest record."""
-_LONGEST_SENTENCE = 1024
+LONGEST_SENTENCE = 1024
+"""Bytes of an error's message that are kept."""
 _LONGEST_NUMBER = 1100
 """Characters: the smallest numbers take as many where they are written without an exponent."""
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 def _finite(value: str) -> str:
@@ -34,9 +34,8 @@ def _share(value: str) -> str:
     return value
 
 
-def printable(text: str) -> str:
-    """Text of a pod as one line that is safe in a status, an event and a terminal."""
-    return _CONTROL.sub(" ", text).strip()[:_LONGEST_SENTENCE]
+def _sentence(text: str) -> str:
+    return one_line(text, LONGEST_SENTENCE)
 
 
 Finite = Annotated[str, Field(max_length=_LONGEST_NUMBER, pattern=DECIMAL), AfterValidator(_finite)]
@@ -82,7 +81,7 @@ class FinalRecord(_Record):
 
 class RecordedError(Wire):
     reason: Reason
-    message: Annotated[str, AfterValidator(printable)]
+    message: Annotated[str, AfterValidator(_sentence)]
 
 
 class ErrorRecord(_Record):

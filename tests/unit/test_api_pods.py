@@ -155,3 +155,9 @@ def test_a_pod_runs_once_and_has_a_minute_to_end() -> None:
 def test_a_pod_gets_no_credentials_and_no_services_of_others() -> None:
     spec = _pod(job())["spec"]
     assert (spec["automountServiceAccountToken"], spec["enableServiceLinks"]) == (False, False)
+
+
+def test_only_a_pod_with_gpus_tolerates_the_taint_of_gpu_nodes() -> None:
+    cpu_only = job(trainer={"resourcesPerNode": {"nvidia.com/gpu": 0}})
+    assert _pod(job())["spec"]["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
+    assert _pod(cpu_only)["spec"]["tolerations"] == []

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from loadstar.api.dataset import DatasetSpec
 from loadstar.api.model import ModelSpec
 from loadstar.api.schema import Rule, Seed, Strict, immutable
-from loadstar.api.trainer import PROCESSES_PER_NODE, TrainerSpec
+from loadstar.api.trainer import TrainerSpec, processes_per_node
 
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
 Policy = Literal["predictive", "feedback", "leastLoaded", "roundRobin"]
@@ -181,7 +181,7 @@ class TrainingJobSpec(Strict):
             ".model.type",
         ),
         Rule(
-            f"self.training.batchSize >= self.trainer.numNodes * {PROCESSES_PER_NODE}",
+            f"self.training.batchSize >= self.trainer.numNodes * {processes_per_node('self.trainer')}",
             lambda s: s.training.batch_size >= s.trainer.world_size,
             "training.batchSize is the batch of all processes together and needs at least one row for each: "
             "raise it, or lower trainer.numNodes or trainer.numProcPerNode",

@@ -82,17 +82,20 @@ class ResourcesPerNode(Strict):
     )
 
 
-_GPUS = "string(self.{0}resourcesPerNode.nvidia__dot__com__slash__gpu)"
-_HAS_GPUS = f"{_GPUS}.matches('^[1-9][0-9]?$')"
-"""False as well where the quantity is no number, which the field's own rule reports."""
+def _gpus(trainer: str) -> str:
+    """GPUs per node as text, in CEL, where `trainer` is the expression for a TrainerSpec."""
+    return f"string({trainer}.resourcesPerNode.nvidia__dot__com__slash__gpu)"
 
-_OWN_GPU = f"!has(self.numProcPerNode) || !{_HAS_GPUS} || self.numProcPerNode <= int({_GPUS})".replace(
-    "{0}", ""
-)
-PROCESSES_PER_NODE = (
-    f"(has(self.{{0}}numProcPerNode) ? self.{{0}}numProcPerNode : {_HAS_GPUS} ? int({_GPUS}) : 1)"
-).replace("{0}", "trainer.")
-"""TrainerSpec.processes_per_node in CEL, where self is the spec."""
+
+def _has_gpus(trainer: str) -> str:
+    """False too where the quantity is no number: the field's own rule reports that."""
+    return f"{_gpus(trainer)}.matches('^[1-9][0-9]?$')"
+
+
+def processes_per_node(trainer: str) -> str:
+    """TrainerSpec.processes_per_node in CEL."""
+    default = f"{_has_gpus(trainer)} ? int({_gpus(trainer)}) : 1"
+    return f"(has({trainer}.numProcPerNode) ? {trainer}.numProcPerNode : {default})"
 
 
 class TrainerSpec(Strict):
@@ -130,7 +133,7 @@ class TrainerSpec(Strict):
             ".image",
         ),
         Rule(
-            _OWN_GPU,
+            f"!has(self.numProcPerNode) || !{_has_gpus('self')} || self.numProcPerNode <= int({_gpus('self')})",
             lambda t: (
                 t.num_proc_per_node is None
                 or t.resources_per_node.gpus == 0

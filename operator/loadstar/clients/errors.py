@@ -83,6 +83,9 @@ _BY_STATUS: Final[dict[int, type[ApiError]]] = {
     410: Expired,
 }
 
+_SCHEMA_ERROR: Final = "failed to create typed patch object"
+"""How a server-side apply says, with code 500, that the object does not fit the kind's schema."""
+
 
 def from_status(
     status: int, body: Mapping[str, Any], *, call: str, retry_after: float | None = None
@@ -99,6 +102,8 @@ def from_status(
         "reason": reason,
         "details": details if isinstance(details, Mapping) else None,
     }
+    if status == 500 and _SCHEMA_ERROR in message:
+        return Invalid(message, **answer)
     if status == 429 or status >= 500:
         return Unavailable(message, retry_after=retry_after, **answer)
     if status == 409 and reason == "AlreadyExists":

@@ -5,19 +5,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from tests.cluster.api import Api, ApiError
-from tests.cluster.images import reference
+from tests.cluster.images import image, reference
 from tests.cluster.kubectl import KubectlError, kubectl
 from tests.cluster.monitoring.load import Constant, Control, Silent, SimulatedNode
 from tests.cluster.monitoring.query import Point, points, query_path, wait_until
 from tests.cluster.steps import StepFailed
 
 NAMESPACE = "monitoring"
-IMAGES = ("prometheus", "dcgm-simulator")
-"""Names for `tests.cluster.images.image`: both must be loaded into the cluster before `install`."""
-
+_IMAGES = ("prometheus", "dcgm-simulator")
 _SIMULATOR, _PROMETHEUS = "dcgm-simulator:9400", "prometheus:9090"
 _MANIFESTS = Path(__file__).parent / "manifests"
 _ROLLOUT_SECONDS = 120.0
@@ -30,6 +28,14 @@ class Cluster(Protocol):
     @property
     def kubeconfig(self) -> Path:
         """Its kubeconfig."""
+
+
+@runtime_checkable
+class TakesImages(Protocol):
+    """A cluster into whose nodes an image archive can be brought."""
+
+    def load(self, archive: Path) -> None:
+        """Bring the image onto the nodes, unless it is there."""
 
 
 class SimulatedLoad(Control):
@@ -50,12 +56,16 @@ def install(
 ) -> None:
     """Install both, and return when Prometheus holds series of every one of `nodes`.
 
-    `nodes` are by default the cluster's workers (see `workers`). Installing again changes what is there.
-    Raises StepFailed.
+    `nodes` are by default the cluster's workers (see `workers`). Images are loaded where the cluster can do
+    that; elsewhere its nodes must have them or get them. Installing again changes what is there. Raises
+    StepFailed.
     """
+    if isinstance(cluster, TakesImages):
+        for name in _IMAGES:
+            cluster.load(image(name).archive)
     simulated = workers(cluster) if nodes is None else nodes
     for manifest in manifests(simulated, scrape_interval):
-        kubectl(cluster.kubeconfig, "apply", "--server-side", "-f", "-", stdin=manifest)
+        kubectl(cluster.kubeconfig, "apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
     for name in ("dcgm-simulator", "prometheus"):
         _wait_rolled_out(cluster, name)
     _wait_for_nodes(cluster, {node.name for node in simulated if not isinstance(node.load, Silent)})
@@ -163,6 +173,23 @@ def _wait_rolled_out(cluster: Cluster, name: str) -> None:
     try:
         kubectl(cluster.kubeconfig, "-n", NAMESPACE, *rollout, seconds=_ROLLOUT_SECONDS + 30)
     except KubectlError as error:
-        about = kubectl(cluster.kubeconfig, "-n", NAMESPACE, "describe", "pods")
-        end = "\n".join(f"    {line}" for line in about.splitlines()[-15:])
-        raise StepFailed(f"{error}\n`kubectl -n {NAMESPACE} describe pods` ends:\n{end}") from error
+        raise StepFailed(f"{error}\n{_about(cluster, name)}") from error
+
+
+def _about(cluster: Cluster, name: str) -> str:
+    """What there is to know about a Deployment that does not become ready: pods, newest events, log."""
+    told = []
+    for question in (
+        ("get", "pods", "--output=wide"),
+        ("get", "events", "--sort-by=.metadata.creationTimestamp"),
+        ("logs", f"deployment/{name}", "--tail=10"),
+    ):
+        try:
+            answer = kubectl(cluster.kubeconfig, "-n", NAMESPACE, *question)
+        except KubectlError as error:
+            answer = str(error)
+        told += [
+            f"kubectl -n {NAMESPACE} {' '.join(question)}",
+            *(f"    {line}" for line in answer.splitlines()[-10:]),
+        ]
+    return "\n".join(told)

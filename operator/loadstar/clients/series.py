@@ -23,10 +23,10 @@ class NodeNames:
     def find(self, labels: Mapping[str, str]) -> tuple[int, str] | None:
         """The node of a series, with the rank of the label that told it (0 best); None: no node of ours."""
         for rank, label in enumerate(CANDIDATES):
-            text = labels.get(label, "")
-            name = text if text in self.names else self.addresses.get(_host(text) if text else "")
-            if name:
-                return rank, name
+            for text in (labels.get(label, ""), _host(labels.get(label, ""))):
+                name = text if text in self.names else self.addresses.get(text)
+                if name:
+                    return rank, name
         return None
 
 

@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pods import LAUNCHER, SOURCE, Finished, Run, Start, free_port
+from pods import LAUNCHER, SOURCE, Finished, Launch, Run, Start, free_port
 
 # Before any test imports NumPy: forking ranks from a process with threads is unsafe, and Python warns of it.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
@@ -21,7 +21,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts `python …` with a spec and further environment; kills at the end what is left."""
     runs: list[Run] = []
 
-    def start(spec: dict[str, Any], *, program: tuple[str, ...] = LAUNCHER, **env: str) -> Run:
+    def start(spec: dict[str, Any], **env: str) -> Run:
         log = tmp_path / f"termination-log-{len(runs)}"
         variables = {
             "PATH": os.environ["PATH"],
@@ -38,7 +38,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         }
         pipe = subprocess.PIPE
         process = subprocess.Popen(
-            [sys.executable, *program],
+            [sys.executable, *LAUNCHER],
             env=variables,
             stdout=pipe,
             stderr=pipe,
@@ -53,9 +53,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
         if run.process.poll() is None:
             os.killpg(run.process.pid, signal.SIGKILL)
             run.process.communicate()
-
-
-Launch = Callable[..., Finished]
 
 
 @pytest.fixture

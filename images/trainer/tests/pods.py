@@ -1,11 +1,12 @@
 """One pod's processes as the kubelet would start them, and what they leave behind."""
 
 import json
+import random
 import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 SOURCE = Path(__file__).parents[1] / "src"
 LAUNCHER = ("-m", "loadstar_trainer.launch")
@@ -54,10 +55,29 @@ class Run:
         )
 
 
-Start = Callable[..., Run]
+class Start(Protocol):
+    """Starts a pod: a spec and further environment."""
+
+    def __call__(self, spec: dict[str, Any], **env: str) -> Run: ...
+
+
+class Launch(Protocol):
+    """Runs one pod with this many ranks to its end."""
+
+    def __call__(self, spec: dict[str, Any], processes: int = 1, **env: str) -> Finished: ...
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("localhost", 0))
-        return int(listener.getsockname()[1])
+    """A port below the range that the kernel hands out by itself.
+
+    In that range a rank that knocks at the port before rank 0 listens can be given this very port as its own,
+    connects to itself, and keeps rank 0 from listening.
+    """
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as listener:
+            try:
+                listener.bind(("localhost", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port")

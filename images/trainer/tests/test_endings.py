@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Launch
-from pods import Finished, Run, Start, free_port, make_spec
+from pods import Finished, Launch, Run, Start, free_port, make_spec
 
 ENDLESS = make_spec(epochs=100_000)
 CNN_ON_A_TABLE = make_spec({"type": "cnn"}, {"builtin": "iris"})

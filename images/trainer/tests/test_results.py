@@ -63,11 +63,12 @@ def test_each_optimizer_lowers_the_loss(optimizer: str) -> None:
 
 
 def test_momentum_and_weight_decay_make_a_difference() -> None:
-    losses = {
-        train(spec(optimizer="sgd", learningRate=0.01, **changed)).metrics["loss"]
-        for changed in ({}, {"momentum": 0.9}, {"weightDecay": 0.1})
-    }
-    assert len(losses) == 3
+    jobs = (
+        spec(optimizer="sgd"),
+        spec(optimizer="sgd", momentum=0.9),
+        spec(optimizer="sgd", weightDecay=0.1),
+    )
+    assert len({train(job).metrics["loss"] for job in jobs}) == 3
 
 
 def test_a_linear_model_reaches_ordinary_least_squares() -> None:

@@ -3,8 +3,7 @@
 import json
 
 import pytest
-from conftest import Launch
-from pods import Start, free_port, make_spec
+from pods import Launch, Start, free_port, make_spec
 
 
 def test_the_final_record_says_what_ran(launch: Launch) -> None:

@@ -1,6 +1,7 @@
 """Ranks forked from the test's process, which saves each of them the seconds that importing PyTorch takes."""
 
 import multiprocessing
+import multiprocessing.connection
 import os
 from collections.abc import Callable
 from typing import Any
@@ -33,10 +34,13 @@ def in_ranks(count: int, work: Callable[[Ranks], Any]) -> list[Any]:
     processes = [FORK.Process(target=rank_main, args=(rank,)) for rank in range(count)]
     for process in processes:
         process.start()
+    # One rank that fails leaves the others waiting: the first to end decides how long they get.
+    multiprocessing.connection.wait([process.sentinel for process in processes], SECONDS)
     for process in processes:
-        process.join(SECONDS)
+        process.join(SECONDS / 12)
         if process.exitcode is None:
             process.kill()
+            process.join()
     assert [process.exitcode for process in processes] == [0] * count
     return [answer for _, answer in sorted((answers.get() for _ in processes), key=lambda pair: pair[0])]
 

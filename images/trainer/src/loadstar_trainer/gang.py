@@ -91,7 +91,9 @@ class Gang:
         if self.rank != 0:
             wait_for_master(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), PATIENCE)
         try:
-            dist.init_process_group(self.backend, timeout=PATIENCE)
+            dist.init_process_group(
+                self.backend, rank=self.rank, world_size=self.world_size, timeout=PATIENCE
+            )
         except (RuntimeError, ValueError) as error:
             raise Failure("RanksUnreachable", f"The {self.world_size} ranks did not meet: {error}") from error
         self._control = dist.new_group(backend="gloo") if self.backend == "nccl" else dist.group.WORLD

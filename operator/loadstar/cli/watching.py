@@ -1,7 +1,6 @@
 """A live table of jobs until they are finished; where the output is no terminal, one line per change."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -60,7 +59,8 @@ async def _snapshots(
     console: Console, fetch: Callable[[], Awaitable[Objects]], wanted: Watch
 ) -> AsyncIterator[list[Job]]:
     """The jobs every second until the time is out. An API server that is away for a while is waited for."""
-    deadline = time.monotonic() + wanted.timeout if wanted.timeout is not None else float("inf")
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + wanted.timeout if wanted.timeout is not None else float("inf")
     while True:
         try:
             listed = await fetch()
@@ -68,7 +68,7 @@ async def _snapshots(
             console.print(Text(f"still trying: {error}", style="yellow"))
         else:
             yield [job for job in listed if not wanted.names or job["metadata"]["name"] in wanted.names]
-        if time.monotonic() >= deadline:
+        if clock() >= deadline:
             return
         await asyncio.sleep(INTERVAL_SECONDS)
 

@@ -173,7 +173,7 @@ class KindCluster:
 
     def _wait_ready(self) -> None:
         """Wait for all nodes and for DNS: kind itself waits for the control plane only."""
-        limit = f"--timeout={_READY_SECONDS}s"
+        limit = f"--timeout={_READY_SECONDS - 10}s"  # so that kubectl says itself what it waited for
         say("Waiting for the nodes and for DNS …")
         try:
             self.kubectl("wait", "node", "--all", "--for=condition=Ready", limit)

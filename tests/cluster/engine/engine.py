@@ -106,6 +106,7 @@ def _start(tree: Path, environment: dict[str, str]) -> None:
     env = packages.environment(tree)
     pool = host.free_pool(env)
     host.Host.now(env, str(paths.data_root()), str(pool)).save(paths.BEFORE)
+    host.make_room()
     with paths.log().open("w") as log:
         daemon = subprocess.Popen(
             _command(env, pool),

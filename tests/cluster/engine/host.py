@@ -27,7 +27,10 @@ _SYSCTLS = (
     "kernel/panic_on_oops",
     "kernel/keys/root_maxkeys",
     "kernel/keys/root_maxbytes",
+    "fs/inotify/max_user_instances",  # `make_room`
+    "fs/inotify/max_user_watches",
 )
+_ROOM = {"fs/inotify/max_user_instances": 1024, "fs/inotify/max_user_watches": 524288}
 _FOLDERS = ("/lib/modules", "/run/containerd", "/run/docker")  # made on the way if they are missing
 _LINK = re.compile(r"docker0|br-[0-9a-f]{12}")
 _CHAIN = re.compile(r":(DOCKER\S*) ")
@@ -80,6 +83,17 @@ def restore(before: Host, env: Mapping[str, str]) -> None:
             Path("/proc/sys", name).write_text(value)
     for name in set(after.folders) - set(before.folders):
         _remove_shell(Path(name))
+
+
+def make_room() -> None:
+    """Raise the limits that several nodes on one machine reach: each takes about 20 inotify instances.
+
+    The usual 128 end with the second cluster ("too many open files" in kube-proxy and the kubelet).
+    """
+    for name, least in _ROOM.items():
+        setting = Path("/proc/sys", name)
+        if int(setting.read_text()) < least:
+            setting.write_text(str(least))
 
 
 def free_pool(env: Mapping[str, str]) -> ipaddress.IPv4Network:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import kopf
+from kopf._core.engines.peering import Identity
 
 from loadstar.clients.connection import Connection, Credentials, connect
 from loadstar.clients.errors import ClientError, NotFound
@@ -74,8 +75,12 @@ async def _run(settings: Settings) -> None:
     metrics = Metrics(time.time)
     name = identity(settings.identity)
     # The election has a client of its own: renewals must not queue behind a thousand launches.
-    async with _kube(settings, metrics) as kube, _kube(settings, metrics) as lease_kube:
-        operator = _assemble(settings, kube, metrics, name)
+    async with (
+        _kube(settings, metrics) as kube,
+        _kube(settings, metrics) as lease_kube,
+        _prometheus(settings) as prometheus,
+    ):
+        operator = _assemble(settings, kube, prometheus, metrics, name)
         election = Election(lease_kube, _terms(settings), name)
         ends = _stop_on_signals()
         async with serving(operator.endpoints(settings), settings.serving_address, settings.serving_port):
@@ -126,6 +131,7 @@ async def _unless(ends: asyncio.Event, waiting: Any) -> bool:
 class _Operator:
     """The parts that work together, and how they are started."""
 
+    name: str
     kube: Kube
     caches: Caches
     queue: WorkQueue[Key]
@@ -184,7 +190,9 @@ class _Operator:
         return node_forecasts(snapshot, committed, self.load.loads(), Scheduling().horizon, time.time())
 
 
-def _assemble(settings: Settings, kube: Kube, metrics: Metrics, name: str) -> _Operator:
+def _assemble(
+    settings: Settings, kube: Kube, prometheus: Prometheus | None, metrics: Metrics, name: str
+) -> _Operator:
     caches, queue, board = Caches(), WorkQueue[Key](), Board()
     events = Events(kube, name, time.time, metrics.lost_event)
 
@@ -200,7 +208,7 @@ def _assemble(settings: Settings, kube: Kube, metrics: Metrics, name: str) -> _O
         events.tell(key, uid, event)
 
     load = LoadWatch(
-        prometheus=_prometheus(settings),
+        prometheus=prometheus,
         caches=caches,
         freshness=FreshnessPolicy(settings.fresh_seconds, settings.stale_seconds),
         weights=Weights(settings.weights, settings.hot_threshold),
@@ -220,7 +228,7 @@ def _assemble(settings: Settings, kube: Kube, metrics: Metrics, name: str) -> _O
     )
     cycle = Cycle(caches, queue, board, load.loads, time.time, metrics.cycled)
     relist = Relist(kube, caches, queue, board, frozenset(settings.watch_namespaces))
-    operator = _Operator(kube, caches, queue, board, reconciler, cycle, load, relist, events, metrics)
+    operator = _Operator(name, kube, caches, queue, board, reconciler, cycle, load, relist, events, metrics)
     metrics.watch(
         Sources(
             phases=lambda: [tracked.state.phase for tracked in caches.jobs.values()],
@@ -244,7 +252,16 @@ async def _watch(operator: _Operator, settings: Settings, ends: asyncio.Event) -
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return _kopf_login(await connection.credentials())
 
-    await kopf.operator(registry=registry, settings=own, standalone=True, clusterwide=True, stop_flag=ends)
+    await kopf.operator(
+        registry=registry,
+        settings=own,
+        standalone=True,
+        clusterwide=True,
+        stop_flag=ends,
+        identity=Identity(
+            operator.name
+        ),  # Kopf would ask for the name of the user, and in a container there is none
+    )
     ends.set()
 
 
@@ -261,16 +278,19 @@ def _kopf_login(credentials: Credentials) -> kopf.ConnectionInfo:
     )
 
 
-def _prometheus(settings: Settings) -> Prometheus | None:
+@asynccontextmanager
+async def _prometheus(settings: Settings) -> AsyncIterator[Prometheus | None]:
     if not settings.prometheus_url:
-        return None
+        yield None
+        return
     endpoint = Endpoint(
         url=settings.prometheus_url,
         timeout=settings.prometheus_timeout_seconds,
         token_file=settings.prometheus_token_file,
         ca_file=settings.prometheus_ca_file,
     )
-    return Prometheus(endpoint, scrape_seconds=settings.scrape_interval_seconds)
+    async with Prometheus(endpoint, scrape_seconds=settings.scrape_interval_seconds) as prometheus:
+        yield prometheus
 
 
 def _terms(settings: Settings) -> Terms:

@@ -77,9 +77,9 @@ def install(cluster: KindCluster) -> None:
         "prometheus.url": "http://prometheus.monitoring.svc:9090",
         "prometheus.scrapeIntervalSeconds": "5",
         "load.metricsIntervalSeconds": "5",
-        # a new image under the same tag is a new pod
-        "podAnnotations.images": hashlib.sha256(archives.encode()).hexdigest()[:12],
     }
+    # A new image under the same tag is a new pod only if something else of the pod changes, too.
+    images = hashlib.sha256(archives.encode()).hexdigest()[:12]
     say("helm upgrade --install loadstar charts/loadstar")
     command = [
         "upgrade",
@@ -90,7 +90,8 @@ def install(cluster: KindCluster) -> None:
         "--timeout=120s",
     ]
     command += ["--namespace", SYSTEM, "--create-namespace"]
-    command += [f"--set-string={name}={value}" for name, value in values.items()]
+    command += [f"--set={name}={value}" for name, value in values.items()]
+    command += [f"--set-string=podAnnotations.images={images}"]
     helm = [str(tool("helm")), "--kubeconfig", str(cluster.kubeconfig)]
     subprocess.run([*helm, *command], check=True, stdout=subprocess.DEVNULL)
 

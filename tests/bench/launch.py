@@ -12,6 +12,7 @@ import json
 import os
 import statistics
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -21,7 +22,7 @@ from typing import Any
 from tests.bench.load import Bench, Launch
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.operator_process import OPERATOR_NAMESPACE, operator_process
-from tests.cluster.steps import say
+from tests.cluster.steps import last_lines, say
 
 _ROOT = Path(__file__).parents[2]
 _REPORT = _ROOT / "build" / "reports" / "launch.json"
@@ -95,18 +96,30 @@ def _tell(title: str, launch: Launch) -> None:
 def _operator(cluster: ControlPlane, settings: dict[str, str]) -> Iterator[None]:
     """The operator at work. Its log is kept beside the report."""
     process = operator_process(cluster, settings)
+    log = _REPORT.parent / "launch-operator.log"
     process.start()
     try:
         yield
     finally:
+        ended = process.identity is None
         process.kill()
-        (_REPORT.parent / "launch-operator.log").write_bytes(process.log.read_bytes())
+        log.write_bytes(process.log.read_bytes())
+        if ended:
+            say(f"The operator ended by itself. {last_lines(log)}")
 
 
 def _prepare(cluster: ControlPlane) -> None:
+    """Install the CRD and what the operator needs around itself."""
     cluster.kubectl("apply", "--server-side", "-f", str(_ROOT / "manifests" / "crd.yaml"))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/trainingjobs.loadstar.dev")
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/trainingjobs.loadstar.dev"
+    while not _established(cluster.api.get(path)):
+        time.sleep(0.1)
     cluster.kubectl("create", "namespace", OPERATOR_NAMESPACE)
+
+
+def _established(crd: dict[str, Any]) -> bool:
+    conditions = crd.get("status", {}).get("conditions") or []
+    return any(it["type"] == "Established" and it["status"] == "True" for it in conditions)
 
 
 def report(found: Iterable[Figure]) -> str:

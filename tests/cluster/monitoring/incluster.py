@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from string import Template
 from typing import Any, Protocol, runtime_checkable
@@ -80,11 +81,7 @@ def stop_prometheus(cluster: Cluster) -> None:
     """Take Prometheus away; return when its pod has gone. What it had stored is lost."""
     _scale_prometheus(cluster, 0)
     pods = f"/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=app.kubernetes.io%2Fname%3Dprometheus"
-    api = Api(cluster.kubeconfig)
-    try:
-        wait_until("its pod has gone", lambda: not api.get(pods)["items"], _ROLLOUT_SECONDS)
-    finally:
-        api.close()
+    wait_until("its pod has gone", lambda: not _request(cluster, "GET", pods)["items"], _ROLLOUT_SECONDS)
 
 
 def start_prometheus(cluster: Cluster) -> None:
@@ -97,11 +94,7 @@ def start_prometheus(cluster: Cluster) -> None:
 
 def query(cluster: Cluster, expression: str) -> list[Point]:
     """The series of an instant query to the cluster's Prometheus."""
-    api = Api(cluster.kubeconfig)
-    try:
-        return points(api.get(_proxy(_PROMETHEUS, query_path(expression))))
-    finally:
-        api.close()
+    return points(_request(cluster, "GET", _proxy(_PROMETHEUS, query_path(expression))))
 
 
 def workers(cluster: Cluster) -> list[SimulatedNode]:
@@ -143,6 +136,11 @@ def manifests(nodes: Sequence[SimulatedNode], scrape_interval: str) -> list[str]
 
 def _gpus(node: dict[str, Any]) -> int:
     return int(node["status"].get("allocatable", {}).get("nvidia.com/gpu", "0")) or 2
+
+
+def _request(cluster: Cluster, method: str, path: str, body: Any = None) -> Any:
+    with closing(Api(cluster.kubeconfig)) as api:
+        return api.request(method, path, body)
 
 
 def _proxy(service: str, path: str) -> str:

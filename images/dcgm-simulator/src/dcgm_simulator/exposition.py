@@ -6,8 +6,8 @@ from dcgm_simulator.gpu import METRICS, Value
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-Sample = tuple[str, Mapping[str, Value]]
-"""One GPU: its labels as `label_set` prints them, and a value for every metric."""
+Sample = tuple[str, Mapping[str, str]]
+"""One GPU: its labels as `label_set` prints them, and the value of every metric as `printed` does."""
 
 
 def label_set(labels: Mapping[str, str]) -> str:
@@ -15,18 +15,19 @@ def label_set(labels: Mapping[str, str]) -> str:
     return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
 
 
+def printed(values: Mapping[str, Value]) -> dict[str, str]:
+    """Whole numbers as they are, others with the six decimals that the exporter prints."""
+    return {name: str(value) if isinstance(value, int) else f"{value:.6f}" for name, value in values.items()}
+
+
 def page(samples: Sequence[Sample]) -> str:
     """The whole page: each metric's HELP and TYPE, then one line per GPU."""
     lines = []
     for name, (kind, text) in METRICS.items():
         lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
-        lines += [f"{name}{labels} {_printed(values[name])}" for labels, values in samples]
+        lines += [f"{name}{labels} {values[name]}" for labels, values in samples]
     return "\n".join(lines) + "\n"
 
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _printed(value: Value) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.6f}"

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from dcgm_simulator.config import Faults, Node, read_faults
-from dcgm_simulator.exposition import Sample, label_set, page
+from dcgm_simulator.exposition import Sample, label_set, page, printed
 from dcgm_simulator.fields import Fields, InvalidField
-from dcgm_simulator.gpu import SENTINEL, Value
+from dcgm_simulator.gpu import SENTINEL
 from dcgm_simulator.load import Load, read_load
 
 Clock = Callable[[], float]
@@ -100,12 +100,13 @@ class Fleet:
         elapsed = now - state.since
         load = state.load.series.at(elapsed)
         load_seconds = state.load_seconds + state.load.series.integral(elapsed)
-        samples: list[Sample] = []
-        for index, labels in enumerate(self._labels[node.name]):
-            xid = state.faults.xids.get(index, 0)
-            values: dict[str, Value] = node.gpu.readings(load, load_seconds, now - self._began, xid)
-            samples.append((labels, values | dict.fromkeys(state.faults.unsupported, SENTINEL)))
-        return samples
+        # A node's GPUs all do the same, but for their XIDs: hundreds of nodes are printed in a blink.
+        xids = [state.faults.xids.get(index, 0) for index in range(node.gpus)]
+        values = {}
+        for xid in set(xids):
+            readings = node.gpu.readings(load, load_seconds, now - self._began, xid)
+            values[xid] = printed(readings | dict.fromkeys(state.faults.unsupported, SENTINEL))
+        return [(labels, values[xid]) for labels, xid in zip(self._labels[node.name], xids, strict=True)]
 
 
 def _labels(node: Node, index: int) -> dict[str, str]:

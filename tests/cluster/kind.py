@@ -54,9 +54,12 @@ class KindCluster:
         until the next `up` or `down`.
         """
         self.start()
-        self.advertise_gpus()
-        self._load_images()
-        self._install_monitoring()
+        try:
+            self.advertise_gpus()
+            self._load_images()
+            self._install_monitoring()
+        except KubectlError as error:
+            raise StepFailed(f"The cluster {self.name} is up, but not complete: {error}") from error
         say(f"The cluster {self.name} is up; KUBECONFIG={self.kubeconfig}")
 
     def start(self) -> None:
@@ -220,7 +223,7 @@ class KindCluster:
             run_logged(title, command, log=log, env={**os.environ, **environment, _MARK: self.name})
         except StepFailed as error:
             if arguments[0] == "create":
-                raise StepFailed(f"{error}\n{self._export_logs()}") from error
+                raise StepFailed(f"{error}\n{_errors(log)}\n{self._export_logs()}") from error
             raise
 
     def _export_logs(self) -> str:
@@ -244,3 +247,10 @@ class KindCluster:
     def _close_api(self) -> None:
         if "api" in self.__dict__:
             self.__dict__.pop("api").close()
+
+
+def _errors(log: Path) -> str:
+    """The lines of kind's log that name an error; its end is only a stack of functions."""
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+    named = [line for line in lines if line.lower().startswith(("error", "[error"))]
+    return "\n".join(["It says:", *(f"    {line}" for line in dict.fromkeys(named))])

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.cluster.engine import packages
+from tests.cluster.engine import packages, paths
 from tests.cluster.engine.host import Host
 from tests.cluster.processes import Identity
 
-_PROGRAMS = (
+_PROGRAMS = ("dockerd", "docker-proxy", "containerd", "runc", "kind")
     "dockerd",
     "docker",
     "containerd",
@@ -25,13 +25,14 @@ _MOUNTS = ("overlay", "nsfs", "shm", "loadstar-engine", "netns", "docker", "kube
 def footprint() -> dict[str, set[str]]:
     """What is there now, by kind: processes, mounts, cgroups, links, packet filter rules, settings, folders.
 
-    Mounts and processes of other programs are left out, as they come and go.
+    Mounts and processes of other programs are left out, as they come and go, and so is what happens inside
+    of containers: a container that stays shows by its cgroup and its shim.
     """
     host = Host.now(packages.environment(packages.engine_programs()), "", "")
     return {
         "processes": set(_processes()),
         "mounts": set(_mounts()),
-        "cgroups": {str(path) for path in Path("/sys/fs/cgroup").rglob("*") if path.is_dir()},
+        "cgroups": set(_cgroups()),
         "links": set(host.links),
         "rules": {f"{family} {rule}" for family, rules in host.rules.items() for rule in rules},
         "settings": {f"{name}={text}" for name, text in host.sysctls.items()},
@@ -46,7 +47,7 @@ def appeared(before: Mapping[str, set[str]], after: Mapping[str, set[str]]) -> d
 
 
 def _processes() -> list[str]:
-    """Programs of engines and nodes, with what makes each one unique; unreaped rests do not count."""
+    """Programs of engines, with what makes each one unique; unreaped rests do not count."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         identity = Identity.of(int(folder.name))
@@ -54,7 +55,7 @@ def _processes() -> list[str]:
             name = (folder / "comm").read_text().strip()
         except OSError:
             continue
-        if identity and name.startswith(_PROGRAMS):
+        if identity and name.startswith(_PROGRAMS) and not _in_container(folder):
             found.append(f"{name} pid={identity.pid} started={identity.started}")
     return found
 
@@ -62,3 +63,18 @@ def _processes() -> list[str]:
 def _mounts() -> list[str]:
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     return [line.split(" ", 4)[4] for line in lines if any(word in line for word in _MOUNTS)]
+
+
+def _in_container(process: Path) -> bool:
+    try:
+        return f"/{paths.CGROUP}/" in (process / "cgroup").read_text()
+    except OSError:
+        return False
+
+
+def _cgroups() -> list[str]:
+    """Every cgroup of the host, of containers only the outermost one."""
+    found = [path for path in Path("/sys/fs/cgroup").rglob("*") if path.is_dir()]
+    return [
+        str(path) for path in found if paths.CGROUP not in [folder.name for folder in list(path.parents)[1:]]
+    ]

@@ -9,8 +9,8 @@ cluster.down()
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -236,13 +236,8 @@ class KindCluster:
     def _end_orphans(self) -> None:
         """End what a killed `up` left working on this cluster (Linux only: elsewhere none is found)."""
         mark = f"{_MARK}={self.name}".encode()
-        for process in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                if (
-                    mark in (process / "environ").read_bytes().split(b"\0")
-                    and int(process.name) != os.getpid()
-                ):
-                    os.kill(int(process.name), signal.SIGKILL)
+        while any([_killed_if_marked(process, mark) for process in Path("/proc").glob("[0-9]*")]):
+            time.sleep(0.1)  # once more, as one may have started another meanwhile
 
     def _close_api(self) -> None:
         if "api" in self.__dict__:
@@ -254,3 +249,13 @@ def _errors(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
     named = [line for line in lines if line.lower().startswith(("error", "[error"))]
     return "\n".join(["It says:", *(f"    {line}" for line in dict.fromkeys(named))])
+
+
+def _killed_if_marked(process: Path, mark: bytes) -> bool:
+    try:
+        if mark not in (process / "environ").read_bytes().split(b"\0"):
+            return False
+        os.kill(int(process.name), signal.SIGKILL)
+    except OSError:  # it has ended by itself, or is somebody else's
+        return False
+    return True

@@ -8,17 +8,6 @@ from tests.cluster.engine.host import Host
 from tests.cluster.processes import Identity
 
 _PROGRAMS = ("dockerd", "docker-proxy", "containerd", "runc", "kind")
-    "dockerd",
-    "docker",
-    "containerd",
-    "runc",
-    "kind",
-    "kubelet",
-    "kube-",
-    "etcd",
-    "coredns",
-    "systemd",
-)
 _MOUNTS = ("overlay", "nsfs", "shm", "loadstar-engine", "netns", "docker", "kubelet")
 
 

@@ -37,7 +37,7 @@ def in_ranks(count: int, work: Callable[[Ranks], Any]) -> list[Any]:
     # One rank that fails leaves the others waiting: the first to end decides how long they get.
     multiprocessing.connection.wait([process.sentinel for process in processes], SECONDS)
     for process in processes:
-        process.join(SECONDS / 12)
+        process.join(SECONDS / 2)
         if process.exitcode is None:
             process.kill()
             process.join()

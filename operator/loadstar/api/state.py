@@ -252,7 +252,7 @@ def _failure_of(failure: wire.LastFailure | None) -> core.Failure | None:
 
 
 def _decimal(value: float | None) -> str | None:
-    return None if value is None else f"{value + 0.0:.{DIGITS}f}"
+    return None if value is None else f"{round(value, DIGITS) + 0.0:.{DIGITS}f}"
 
 
 def _number(text: str | None) -> float | None:

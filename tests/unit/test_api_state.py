@@ -1,0 +1,173 @@
+"""What the operator remembers survives a restart: state → status as JSON → state."""
+
+from datetime import UTC, datetime
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from loadstar.api.state import job_of, refusal_status, state_of, status_of
+from loadstar.api.status import TrainingJobStatus
+from loadstar.core.conditions import Condition, Conditions, Status
+from loadstar.core.jobs import (
+    Failure,
+    JobState,
+    Phase,
+    Placement,
+    Policy,
+    RankPlacement,
+    Rejection,
+    Result,
+    Scheduling,
+)
+from loadstar.core.resources import Resources
+from tests.builders import GIB, NOW, make_job, make_state
+from tests.contract.jobs import job
+
+MOMENT = st.integers(1_600_000_000, 1_900_000_000).map(float)
+DECIMAL = st.integers(-10_000, 10_000).map(lambda number: number / 10_000 + 0.0)
+SHARE = st.integers(0, 10_000).map(lambda number: number / 10_000)
+WORD = st.sampled_from(["Placed", "InsufficientGPUs", "OOMKilled", "BackOff"])
+TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size=30)
+NODE = st.sampled_from(["node-a", "node-b", "node-c"])
+COUNT = st.integers(0, 50)
+NUMBER = st.sampled_from(["0.97", "1e-05", "-3.25"])
+
+
+@st.composite
+def placements(draw: st.DrawFn) -> Placement:
+    ranks = tuple(
+        RankPlacement(
+            rank,
+            draw(NODE),
+            draw(st.none() | SHARE),
+            draw(SHARE),
+            draw(st.none() | SHARE),
+            draw(DECIMAL),
+            {"load": draw(DECIMAL)},
+        )
+        for rank in range(draw(st.integers(1, 3)))
+    )
+    rejected = st.builds(Rejection, WORD, st.integers(1, 9), NODE)
+    return Placement(
+        draw(st.sampled_from(Policy)),
+        draw(MOMENT),
+        draw(st.integers(30, 900)) * 1.0,
+        ranks,
+        tuple(draw(st.lists(rejected, max_size=2))),
+    )
+
+
+def conditions_of(found: list[Condition]) -> Conditions:
+    conditions = Conditions()
+    for one in found:
+        conditions = conditions.with_(one)
+    return conditions
+
+
+TYPES = st.sampled_from(
+    ["Accepted", "Placed", "Running", "Succeeded", "Failed", "Suspended", "MetricsAvailable"]
+)
+CONDITIONS = st.lists(
+    st.builds(Condition, TYPES, st.sampled_from(Status), WORD, TEXT, MOMENT, COUNT), max_size=5
+).map(conditions_of)
+RESULTS = st.builds(
+    Result,
+    st.lists(st.tuples(st.sampled_from(["loss", "accuracy"]), NUMBER), max_size=2).map(tuple),
+    COUNT,
+    COUNT,
+    st.just("sha256:1"),
+    COUNT,
+    NUMBER,
+    st.none() | st.just("0.97"),
+)
+FAILURES = st.builds(
+    Failure, COUNT, WORD, TEXT, MOMENT, st.none() | COUNT, st.none() | NODE, st.none() | st.integers(-1, 255)
+)
+STATES = st.builds(
+    JobState,
+    phase=st.sampled_from(Phase),
+    attempt=COUNT,
+    placement=st.none() | placements(),
+    restarts_counted=COUNT,
+    restarts_infrastructure=COUNT,
+    queue_position=st.none() | st.integers(1, 99),
+    start_time=st.none() | MOMENT,
+    completion_time=st.none() | MOMENT,
+    observed_generation=COUNT,
+    result=st.none() | RESULTS,
+    last_failure=st.none() | FAILURES,
+    conditions=CONDITIONS,
+)
+
+
+def stored(state: JobState) -> JobState:
+    """The state after a restart."""
+    wire = status_of(make_job(), state).wire()
+    return state_of(TrainingJobStatus.model_validate(wire))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(STATES)
+def test_a_restarted_operator_remembers_everything(state: JobState) -> None:
+    assert stored(state) == state
+
+
+def test_what_is_finer_than_status_is_rounded_once_and_then_stays() -> None:
+    state = make_state(start_time=NOW + 0.75)
+    placement = state.placement
+    assert placement is not None
+    once = stored(state)
+    assert once.start_time == NOW
+    assert stored(once) == once
+
+
+def test_a_job_never_seen_has_an_empty_memory() -> None:
+    assert state_of(TrainingJobStatus()) == JobState()
+
+
+def test_a_minus_zero_is_written_as_zero() -> None:
+    rank = RankPlacement(0, "node-a", None, 0.0, None, -0.00001, {"load": -0.0})
+    state = JobState(placement=Placement(Policy.PREDICTIVE, NOW, 300.0, (rank,)))
+    nodes = status_of(make_job(), state).wire()["placement"]["nodes"]
+    assert (nodes[0]["score"], nodes[0]["terms"]) == ("0.0000", {"load": "0.0000"})
+
+
+def test_the_reason_of_a_phase_is_that_of_the_condition_that_tells_it() -> None:
+    told = Condition("Placed", Status.FALSE, "InsufficientResources", "waiting for a node", NOW, 1)
+    status = status_of(make_job(), JobState(phase=Phase.QUEUED, conditions=Conditions().with_(told)))
+    assert (status.reason, status.message) == ("InsufficientResources", "waiting for a node")
+
+
+def test_a_message_longer_than_status_holds_is_cut() -> None:
+    told = Condition("Placed", Status.FALSE, "Word", "x" * 5000, NOW, 1)
+    status = status_of(make_job(), JobState(conditions=Conditions().with_(told)))
+    assert status.conditions[0].message == "x" * 4000 + " …"
+    TrainingJobStatus.model_validate(status.wire())
+
+
+def test_the_gpus_of_a_job_are_those_of_all_its_ranks() -> None:
+    assert status_of(make_job(ranks=3, gpus=2), JobState()).gpus == 6
+
+
+def test_of_a_job_that_cannot_be_read_nothing_of_its_spec_is_told() -> None:
+    status = refusal_status(JobState(phase=Phase.FAILED)).wire()
+    assert "gpus" not in status
+    assert status["phase"] == "Failed"
+
+
+def test_a_job_is_read_in_exact_units() -> None:
+    found = job_of(
+        job(
+            trainer={
+                "numNodes": 2,
+                "resourcesPerNode": {"cpu": "1500m", "memory": "2Gi", "nvidia.com/gpu": 4},
+            },
+            scheduling={"policy": "feedback", "alpha": -0.5, "horizonSeconds": 60, "maxLoad": 0.7},
+            runPolicy={"backoffLimit": 1, "activeDeadlineSeconds": 60, "ttlSecondsAfterFinished": 0},
+        )
+    )
+    assert (found.ranks, found.request) == (2, Resources(1500, 2 * GIB, 4, 1))
+    assert found.scheduling == Scheduling(Policy.FEEDBACK, -0.5, 60.0, 0.7)
+    policy = found.run_policy
+    assert (policy.backoff_limit, policy.active_deadline, policy.ttl_after_finished) == (1, 60, 0)
+    assert datetime.fromtimestamp(found.created_at, UTC).isoformat() == "2026-11-22T05:00:00+00:00"

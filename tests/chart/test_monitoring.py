@@ -1,7 +1,11 @@
 """The ways to the operator's metrics."""
 
+import re
+import time
+
 import pytest
 
+from loadstar.controller.metrics import Metrics
 from tests.chart.helm import Helm, HelmError, named
 
 
@@ -51,6 +55,36 @@ def test_a_service_monitor_without_the_service_is_refused(helm: Helm) -> None:
     values = {"metrics": {"service": {"enabled": False}, "serviceMonitor": {"enabled": True}}}
     with pytest.raises(HelmError, match=r"needs metrics\.service\.enabled"):
         helm.template(values)
+
+
+def test_alerts_ask_for_metrics_that_the_operator_serves(helm: Helm) -> None:
+    rule = named(
+        helm.template({"metrics": {"prometheusRule": {"enabled": True, "labels": {"a": "b"}}}}),
+        "PrometheusRule",
+    )
+    [group] = rule["spec"]["groups"]
+    asked = {name for alert in group["rules"] for name in re.findall(r"loadstar_\w+(?=\{)", alert["expr"])}
+    metrics = Metrics(time.time)
+    metrics.passed(0.1, succeeded=False)
+    served = metrics.exposition().decode()
+    assert rule["metadata"]["labels"]["a"] == "b"
+    assert [alert["alert"] for alert in group["rules"]] == [
+        "LoadstarDown",
+        "LoadstarWithoutLoads",
+        "LoadstarPassesFail",
+    ]
+    assert asked == {"loadstar_metrics_age_seconds", "loadstar_reconcile_seconds_count"}
+    assert [name for name in asked if f"\n{name}{{" not in served] == []
+    assert 'signal="gpu"' in served
+    assert 'result="failure"' in served
+
+
+def test_alerts_are_about_this_release_alone(helm: Helm) -> None:
+    values = {"fullnameOverride": "star", "metrics": {"prometheusRule": {"enabled": True}}}
+    [group] = named(helm.template(values), "PrometheusRule")["spec"]["groups"]
+    selectors = [match for alert in group["rules"] for match in re.findall(r"\{(.*?)\}", alert["expr"])]
+    assert len(selectors) == 4
+    assert all(it.startswith('namespace="loadstar-system",service="star-metrics"') for it in selectors)
 
 
 def test_the_policy_opens_one_port(helm: Helm) -> None:

@@ -1,0 +1,115 @@
+"""What surrounds the operator fails: the API server, the watches, or the promise that it is alone."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException
+
+import pytest
+
+from tests.cluster.api import ApiError
+from tests.cluster.controlplane import ControlPlane
+from tests.faults.keeper import Keeper
+from tests.faults.life import Life, at_rest, until
+
+pytestmark = pytest.mark.controlplane
+
+OUTAGE_SECONDS = 20.0
+
+
+@contextmanager
+def kept(*keepers: Keeper) -> Iterator[None]:
+    """Operators at work, stopped at the end."""
+    try:
+        for keeper in keepers:
+            keeper.start()
+        yield
+    finally:
+        for keeper in keepers:
+            keeper.stop()
+
+
+def begun(cluster: ControlPlane, prefix: str, count: int, *, disturb: bool) -> list[Life]:
+    lives = [Life(cluster.api, f"{prefix}-{number}", disturb=disturb) for number in range(count)]
+    for life in lives:
+        life.begin()
+    return lives
+
+
+def lived(lives: list[Life], *keepers: Keeper) -> None:
+    """Push all lives to their ends, while the operators are kept alive."""
+
+    def over() -> bool:
+        for keeper in keepers:
+            keeper.keep()
+        ended = [life.push() for life in lives]
+        return all(ended)
+
+    until("the end of all lives", over)
+
+
+def versions(lives: list[Life]) -> list[str]:
+    return [life.job()["metadata"]["resourceVersion"] for life in lives]
+
+
+def test_while_the_api_server_is_away_nothing_is_lost(cluster: ControlPlane, keeper: Keeper) -> None:
+    with kept(keeper):
+        before = begun(cluster, "outage", 3, disturb=True)
+        until("one gang to run", lambda: any(life.push() or "Running" in life.phases for life in before))
+        cluster.apiserver.kill()
+        time.sleep(OUTAGE_SECONDS)  # the fault itself: longer than the Lease lasts
+        cluster.apiserver.start()
+        until("the API to answer", lambda: _answers(cluster))
+        lived(before, keeper)
+        for life in before:
+            life.check_end()
+
+
+def test_an_operator_whose_watches_are_deaf_learns_all_from_full_lists(cluster: ControlPlane) -> None:
+    deaf = Keeper(cluster, "deaf", resync_seconds="0.5", relist_seconds="0.5")
+    try:
+        deaf.start(deaf="yes")
+        lives = begun(cluster, "deaf", 2, disturb=True)
+        lived(lives)
+        for life in lives:
+            life.check_end()
+    finally:
+        deaf.stop()
+
+
+def test_a_paused_leader_that_wakes_up_late_does_no_harm(cluster: ControlPlane) -> None:
+    times = {"lease_duration_seconds": "3", "lease_renew_seconds": "2", "lease_retry_seconds": "0.5"}
+    first, second = Keeper(cluster, "first", **times), Keeper(cluster, "second", **times)
+    with kept(first):
+        lives = begun(cluster, "paused", 2, disturb=False)
+        until("pods", lambda: all(len(life.pods()) == life.ranks for life in lives))
+        first.process.pause()
+        with kept(second):
+            lived(lives, second)
+            ended = at_rest(lambda: versions(lives))
+            paused = first.process.identity
+            first.process.resume()
+            until("the old leader to end", lambda: paused is not None and not paused.alive())
+            assert at_rest(lambda: versions(lives)) == ended
+            for life in lives:
+                life.check_end()
+
+
+def test_two_operators_that_both_believe_to_lead_do_no_harm(cluster: ControlPlane) -> None:
+    both = [Keeper(cluster, name, lease_name=name) for name in ("one", "other")]
+    with kept(*both):
+        until("both to lead", lambda: all(b"watching" in keeper.process.log.read_bytes() for keeper in both))
+        lives = begun(cluster, "twins", 4, disturb=False)
+        lived(lives, *both)
+        ended = at_rest(lambda: versions(lives))
+        assert at_rest(lambda: versions(lives)) == ended
+        for life in lives:
+            life.check_end()
+
+
+def _answers(cluster: ControlPlane) -> bool:
+    try:
+        cluster.api.get("/readyz")
+    except (ApiError, OSError, HTTPException):
+        return False
+    return True

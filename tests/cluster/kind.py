@@ -236,7 +236,7 @@ class KindCluster:
     def _end_orphans(self) -> None:
         """End what a killed `up` left working on this cluster (Linux only: elsewhere none is found)."""
         mark = f"{_MARK}={self.name}".encode()
-        while any([_killed_if_marked(process, mark) for process in Path("/proc").glob("[0-9]*")]):
+        while sum(_killed_if_marked(process, mark) for process in Path("/proc").glob("[0-9]*")):
             time.sleep(0.1)  # once more, as one may have started another meanwhile
 
     def _close_api(self) -> None:

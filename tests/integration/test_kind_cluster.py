@@ -18,6 +18,7 @@ from tests.cluster.engine.footprint import appeared, footprint
 from tests.cluster.images import image
 from tests.cluster.kind import GPU, KindCluster
 from tests.cluster.kind_nodes import NodeContainers
+from tests.cluster.kubectl import KubectlError
 
 pytestmark = pytest.mark.kind
 
@@ -63,6 +64,15 @@ def _apply(cluster: KindCluster, space: str, *documents: dict[str, Any]) -> None
     cluster.kubectl("--namespace", space, "wait", "pod", "--all", "--for=condition=Ready", "--timeout=90s")
 
 
+def _answers(cluster: KindCluster, space: str, url: str) -> bool:
+    """Whether the pod `client` gets a page; not at once, as a Service's rules follow its pods by a moment."""
+    try:
+        command = ("exec", "client", "--", "python3", "-c", _FETCH, url)
+        return cluster.kubectl("--namespace", space, *command).strip() == "200"
+    except KubectlError:
+        return False
+
+
 def _get(cluster: KindCluster, *arguments: str) -> Any:
     return json.loads(cluster.kubectl("get", *arguments, "--output=json"))
 
@@ -92,8 +102,7 @@ def test_pods_reach_each_other_across_nodes_by_address_service_and_name(
     address = _get(own_kind_cluster, "--namespace", space, "pod", "server")["status"]["podIP"]
     cluster_ip = _get(own_kind_cluster, "--namespace", space, "service", "web")["spec"]["clusterIP"]
     for url in (f"http://{address}:8080", f"http://{cluster_ip}", f"http://web.{space}.svc.cluster.local"):
-        command = ("exec", "client", "--", "python3", "-c", _FETCH, url)
-        assert own_kind_cluster.kubectl("--namespace", space, *command).strip() == "200", url
+        _until(lambda url=url: _answers(own_kind_cluster, space, url), seconds=30.0)
 
 
 def test_the_default_storage_class_provides_a_volume(own_kind_cluster: KindCluster, space: str) -> None:

@@ -1,5 +1,6 @@
 """How runs end other than well, through the real launcher: exit codes and records."""
 
+import json
 import os
 import signal
 from pathlib import Path
@@ -63,6 +64,7 @@ def test_sigterm_stops_between_two_steps_with_143(processes: int, start: Start) 
     assert error(finished)["reason"] == "Interrupted"
     assert "Stopped by SIGTERM in epoch" in error(finished)["message"]
     assert "Traceback" not in finished.errors
+    assert json.loads(finished.output[-1]) == finished.record
 
 
 def test_sigterm_to_one_pod_stops_all_pods_after_the_same_step(start: Start) -> None:

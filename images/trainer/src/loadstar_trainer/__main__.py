@@ -55,8 +55,11 @@ def _fail(failure: Failure) -> int:
 
 
 def _leave(final: dict[str, Any]) -> None:
-    record.write(final, record_path(os.environ))
-    print(record.encode(final).decode(), flush=True)
+    """Of several ranks that fail, only the one whose record is kept prints it."""
+    if record.write(final, record_path(os.environ)):
+        # One write with its newline: print makes two, and ranks share the output.
+        sys.stdout.write(record.encode(final).decode() + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -46,10 +46,7 @@ class SimulatedLoad(Control):
     """
 
     def __init__(self, cluster: Cluster) -> None:
-        self._api = Api(cluster.kubeconfig)
-        super().__init__(
-            lambda method, path, body: self._api.request(method, _proxy("dcgm-simulator:9400", path), body)
-        )
+        super().__init__(lambda method, path, body: _request(cluster, method, _proxy(_SIMULATOR, path), body))
 
 
 def install(

@@ -17,12 +17,16 @@ _POLL_SECONDS = 0.05
 
 @dataclass
 class Life:
-    """A gang in a namespace of its own. `disturb`: a pod of its first attempt is deleted while the gang runs."""
+    """A gang in a namespace of its own. `disturb`: a pod of its first attempt is deleted while the gang runs.
+
+    With `train_on` its pods run until that is taken away.
+    """
 
     api: Api
     namespace: str
     ranks: int = 2
     disturb: bool = True
+    train_on: bool = False
     phases: list[str] = field(default_factory=list)
     """The phases seen, without repetitions."""
     _disturbed: bool = False
@@ -63,7 +67,7 @@ class Life:
             if phase == "Running":  # a pod that goes before is simply made again
                 self._disturbed = True
                 self.api.delete(self._pod_path(running[-1]))
-        elif not self.disturb or _attempt(running[0]) > 1:
+        elif not self.train_on and (not self.disturb or _attempt(running[0]) > 1):
             for pod in running:
                 self.api.merge(self._pod_path(pod), {"metadata": {"annotations": _ending(pod)}})
         return False

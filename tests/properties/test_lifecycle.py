@@ -106,10 +106,12 @@ class Life(RuleBasedStateMachine):
         at.settle()
         assert at.state.phase in FINISHED, at.state
         assert not at.living
+        steps, phase = at.steps, at.state.phase
+        at.pods.clear()
         at.restart()
-        steps = at.steps
         at.settle()
         assert at.steps == steps, "a finished job at rest is written again"
+        assert at.state.phase is phase
 
 
 def happened(pod: Pod, event: str, now: float) -> Pod:

@@ -34,7 +34,7 @@ from loadstar.controller.serving import Endpoints, passes_recent, serving
 from loadstar.controller.workqueue import WorkQueue
 from loadstar.core.decisions import Event
 from loadstar.core.jobs import Scheduling
-from loadstar.core.load import STEP_SECONDS, FreshnessPolicy
+from loadstar.core.load import FreshnessPolicy
 from loadstar.core.plan import node_forecasts
 from loadstar.core.score import Weights
 from loadstar.settings import LogFormat, Settings
@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 LIVENESS_SWEEPS = 3
 """The sign of life may miss this many sweeps, and SLACK seconds more, before the process counts as hanging."""
 SLACK_SECONDS = 30.0
+BUSY_DEPTH = 16
+"""Jobs waiting to be looked at beyond which telling people waits, so that launching does not."""
 DRAIN_SECONDS = 2.0
 """How long an orderly end may take to write the Events that were told."""
 
@@ -153,7 +155,7 @@ class _Operator:
                 f"{error}; is the CRD installed? `loadstar crd | kubectl apply --server-side -f -` does it",
                 status=404,
             ) from error
-        await self.load.warm_up(settings.warmup_seconds, STEP_SECONDS)
+        await self.load.warm_up(settings.warmup_seconds, settings.scrape_interval_seconds)
         await self.load.refresh()
         self.relist.sweep()
         self.primed = True
@@ -194,7 +196,7 @@ def _assemble(
     settings: Settings, kube: Kube, prometheus: Prometheus | None, metrics: Metrics, name: str
 ) -> _Operator:
     caches, queue, board = Caches(), WorkQueue[Key](), Board()
-    events = Events(kube, name, time.time, metrics.lost_event)
+    events = Events(kube, name, time.time, metrics.lost_event, busy=lambda: len(queue) > BUSY_DEPTH)
 
     def tell(key: Key, uid: str, event: Event) -> None:
         log.log(

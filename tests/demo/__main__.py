@@ -33,6 +33,8 @@ TREND_SECONDS = 45
 """History that the forecast needs to see where the ramps are going."""
 RAMP_SECONDS = 300
 LONGEST_SECONDS = 600
+WIDTH = 160
+"""Columns of the table where the output is no terminal."""
 
 Object = dict[str, Any]
 
@@ -138,7 +140,7 @@ def show(cluster: KindCluster) -> None:
     for job in sorted(listed, key=lambda job: str(job["status"]["placement"]["decidedAt"])):
         for row in rows_of(job):
             table.add_row(*row)
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     console.print()
     console.print(table)
 

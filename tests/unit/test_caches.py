@@ -42,13 +42,13 @@ def status(state: JobState) -> dict[str, Any]:
 # --- jobs --------------------------------------------------------------------------------------------------------
 
 
-def test_a_job_is_remembered_with_the_state_that_its_status_holds() -> None:
+async def test_a_job_is_remembered_with_the_state_that_its_status_holds() -> None:
     caches, state = Caches(), make_state(attempt=3, phase=Phase.RUNNING)
     caches.put_job(raw.job(status=status(state)))
     assert caches.jobs[KEY].state == state
 
 
-def test_the_status_of_a_job_that_is_known_already_is_our_own_echo() -> None:
+async def test_the_status_of_a_job_that_is_known_already_is_our_own_echo() -> None:
     caches = Caches()
     caches.put_job(raw.job(17))
     mine = caches.jobs[KEY].state = make_state(attempt=2)
@@ -57,7 +57,7 @@ def test_the_status_of_a_job_that_is_known_already_is_our_own_echo() -> None:
 
 
 @pytest.mark.parametrize("uid", [UID, "an-older-job"])
-def test_an_older_view_of_a_name_changes_nothing(uid: str) -> None:
+async def test_an_older_view_of_a_name_changes_nothing(uid: str) -> None:
     caches = Caches()
     caches.put_job(raw.job(17, suspend=True))
     caches.put_job(raw.job(16, uid=uid))
@@ -66,14 +66,14 @@ def test_an_older_view_of_a_name_changes_nothing(uid: str) -> None:
     assert (job.suspend, job.uid) == (True, UID)
 
 
-def test_a_new_job_of_the_same_name_starts_from_its_own_status() -> None:
+async def test_a_new_job_of_the_same_name_starts_from_its_own_status() -> None:
     caches = Caches()
     caches.put_job(raw.job(17, status=status(make_state(attempt=5))))
     caches.put_job(raw.job(30, uid="new"))
     assert (caches.jobs[KEY].uid, caches.jobs[KEY].state.attempt) == ("new", 0)
 
 
-def test_the_end_of_an_older_job_does_not_take_its_namesake_away() -> None:
+async def test_the_end_of_an_older_job_does_not_take_its_namesake_away() -> None:
     caches = Caches()
     caches.put_job(raw.job(30, uid="new"))
     caches.drop_job(KEY, UID)
@@ -82,7 +82,7 @@ def test_the_end_of_an_older_job_does_not_take_its_namesake_away() -> None:
     assert KEY not in caches.jobs
 
 
-def test_a_job_that_cannot_be_read_says_why_and_keeps_its_state() -> None:
+async def test_a_job_that_cannot_be_read_says_why_and_keeps_its_state() -> None:
     caches, ended = Caches(), replace(make_state(), phase=Phase.SUCCEEDED)
     caches.put_job(raw.job(status=status(ended), model={"type": "perceptron"}))
     tracked = caches.jobs[KEY]
@@ -91,7 +91,7 @@ def test_a_job_that_cannot_be_read_says_why_and_keeps_its_state() -> None:
     assert tracked.state == ended
 
 
-def test_a_job_is_looked_at_when_something_new_is_asked_of_it_and_not_for_our_own_writes() -> None:
+async def test_a_job_is_looked_at_when_something_new_is_asked_of_it_and_not_for_our_own_writes() -> None:
     caches = Caches()
     assert note_job(caches, raw.job(17))
     assert not note_job(caches, raw.job(18, status=status(make_state())))
@@ -110,14 +110,14 @@ async def test_a_pods_change_has_its_owner_looked_at() -> None:
     assert await seen.queue.get() == KEY
 
 
-def test_what_is_known_already_has_nobody_looked_at() -> None:
+async def test_what_is_known_already_has_nobody_looked_at() -> None:
     seen = Seen()
     seen.caches.put_pod(raw.pod())
     seen.pod(raw.pod())
     assert len(seen.queue) == 0
 
 
-def test_an_older_view_of_a_pod_changes_nothing() -> None:
+async def test_an_older_view_of_a_pod_changes_nothing() -> None:
     seen = Seen()
     seen.pod(raw.pod(version=21, phase="Succeeded"))
     seen.pod(raw.pod(version=20))
@@ -125,7 +125,7 @@ def test_an_older_view_of_a_pod_changes_nothing() -> None:
     assert pod.terminal
 
 
-def test_a_deleted_pod_is_forgotten_and_its_owner_looked_at() -> None:
+async def test_a_deleted_pod_is_forgotten_and_its_owner_looked_at() -> None:
     seen = Seen()
     seen.pod(raw.pod(0))
     seen.pod(raw.pod(1))
@@ -134,21 +134,21 @@ def test_a_deleted_pod_is_forgotten_and_its_owner_looked_at() -> None:
     assert len(seen.queue) == 1
 
 
-def test_a_pod_that_went_does_not_come_back_by_a_list_that_began_before() -> None:
+async def test_a_pod_that_went_does_not_come_back_by_a_list_that_began_before() -> None:
     seen = Seen()
     seen.pod(raw.pod(), deleted=True)
     seen.pod(raw.pod())
     assert seen.names() == []
 
 
-def test_the_end_of_an_older_pod_does_not_take_its_namesake_away() -> None:
+async def test_the_end_of_an_older_pod_does_not_take_its_namesake_away() -> None:
     seen = Seen()
     seen.pod(raw.pod(uid="new", version=30))
     seen.pod(raw.pod(uid="old", version=29), deleted=True)
     assert seen.names() == ["iris-1-0"]
 
 
-def test_a_pod_of_the_same_name_for_another_owner_changes_hands() -> None:
+async def test_a_pod_of_the_same_name_for_another_owner_changes_hands() -> None:
     seen = Seen()
     seen.pod(raw.pod())
     seen.pod(raw.pod(uid="new", version=30, owner={**raw.OWNER, "uid": "another"}))
@@ -157,7 +157,7 @@ def test_a_pod_of_the_same_name_for_another_owner_changes_hands() -> None:
 
 
 @pytest.mark.parametrize(("phase", "woken"), [("Running", False), ("Succeeded", True)])
-def test_the_end_of_anybodys_pod_wakes_the_cycle_for_those_who_wait(phase: str, woken: bool) -> None:
+async def test_the_end_of_anybodys_pod_wakes_the_cycle_for_those_who_wait(phase: str, woken: bool) -> None:
     seen = Seen()
     seen.board.waiting[KEY] = UID
     seen.pod(raw.pod(owner=None, phase=phase))
@@ -168,7 +168,7 @@ def test_the_end_of_anybodys_pod_wakes_the_cycle_for_those_who_wait(phase: str, 
 # --- nodes -------------------------------------------------------------------------------------------------------
 
 
-def test_a_nodes_heartbeat_matters_to_nobody_and_its_cordon_does() -> None:
+async def test_a_nodes_heartbeat_matters_to_nobody_and_its_cordon_does() -> None:
     caches, cordoned = Caches(), raw.node(version=12)
     cordoned["spec"] = {"unschedulable": True}
     assert caches.put_node(raw.node(version=10))
@@ -181,7 +181,7 @@ def lost(caches: Caches, now: float) -> bool:
     return pod.node_lost
 
 
-def test_a_node_that_does_not_answer_for_a_minute_is_lost_to_its_pods() -> None:
+async def test_a_node_that_does_not_answer_for_a_minute_is_lost_to_its_pods() -> None:
     caches = Caches()
     caches.put_pod(raw.pod())
     caches.put_node(raw.node(ready="Unknown"))
@@ -189,7 +189,7 @@ def test_a_node_that_does_not_answer_for_a_minute_is_lost_to_its_pods() -> None:
     assert lost(caches, NOT_READY_AT + NODE_LOST_SECONDS)
 
 
-def test_a_node_that_is_gone_is_lost_at_once() -> None:
+async def test_a_node_that_is_gone_is_lost_at_once() -> None:
     caches = Caches()
     caches.put_pod(raw.pod())
     caches.put_node(raw.node())
@@ -199,14 +199,26 @@ def test_a_node_that_is_gone_is_lost_at_once() -> None:
     assert lost(caches, NOW)
 
 
-def test_before_any_node_was_seen_none_is_lost() -> None:
+async def test_before_any_node_was_seen_none_is_lost() -> None:
     caches = Caches()
     caches.put_pod(raw.pod())
     assert not lost(caches, NOW)
 
 
-def test_a_pod_without_a_node_has_none_to_lose() -> None:
+async def test_a_pod_without_a_node_has_none_to_lose() -> None:
     caches = Caches()
     caches.put_node(raw.node())
     caches.put_pod(raw.pod(node=None, phase="Pending"))
     assert not lost(caches, NOW)
+
+
+@pytest.mark.looptime
+async def test_the_steps_of_a_starting_pod_are_looked_at_once_and_its_end_at_once() -> None:
+    seen = Seen()
+    for version in range(3):
+        seen.pod(raw.pod(version=10 + version))
+    assert len(seen.queue) == 0
+    assert await seen.queue.get() == KEY
+    seen.queue.done(KEY)
+    seen.pod(raw.pod(version=20), deleted=True)
+    assert len(seen.queue) == 1

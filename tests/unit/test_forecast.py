@@ -130,6 +130,18 @@ def test_the_age_of_the_newest_sample_lengthens_the_horizon() -> None:
     assert forecaster.forecast(["n"], TEN_STEPS, NOW + 60).age[0, GPU] == 60.0
 
 
+def test_a_jump_to_a_new_level_is_no_trend() -> None:
+    jumped = make_forecaster({"n": [0.1, 0.1, 0.1, 0.9]})
+    assert value_after(jumped) == pytest.approx(0.9)
+
+
+def test_the_trend_after_a_jump_is_that_of_the_samples_since() -> None:
+    since, all_of_it = [0.9, 0.85, 0.8, 0.75], [0.1, 0.1, 0.1, 0.9, 0.85, 0.8, 0.75]
+    assert value_after(make_forecaster({"n": all_of_it})) == pytest.approx(
+        value_after(make_forecaster({"n": since}))
+    )
+
+
 def test_signals_are_kept_apart() -> None:
     forecaster = TrendForecaster()
     forecaster.observe({Signal.CPU: {"n": Sample(0.4, NOW)}, Signal.GPU: {"n": Sample(0.9, NOW)}})

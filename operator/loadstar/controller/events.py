@@ -30,6 +30,10 @@ BACKLOG: Final = 10_000
 """Events told and not written yet; beyond it, new ones are lost (and counted as lost)."""
 PAUSE_SECONDS: Final = 0.02
 """Between two writes: at most about forty a second, a small part of what a burst of launches takes."""
+BUSY_SECONDS: Final = 0.25
+"""Between two looks whether it is still busy."""
+PATIENCE_SECONDS: Final = 20.0
+"""How long an Event may be held back by other work."""
 NOTE_BYTES: Final = 1024
 """The API server refuses longer messages."""
 ACTION: Final = "Reconcile"
@@ -58,13 +62,22 @@ class Events:
     """Tells Events. `tell` is for everybody, `run` is the one task that writes them."""
 
     def __init__(
-        self, kube: Kube, instance: str, clock: Callable[[], float], lost: Callable[[], None]
+        self,
+        kube: Kube,
+        instance: str,
+        clock: Callable[[], float],
+        lost: Callable[[], None],
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`instance` names this operator process, `clock` gives Unix seconds, `lost` counts what was dropped."""
+        """`instance` names this operator process, `clock` gives Unix seconds, `lost` counts what was dropped.
+
+        While `busy` says so, writing waits, but no Event for longer than PATIENCE_SECONDS.
+        """
         self._kube = kube
         self._instance = instance[:128]
         self._clock = clock
         self._lost = lost
+        self._busy = busy
         self._backlog: asyncio.Queue[_Told] = asyncio.Queue(BACKLOG)
         self._series: OrderedDict[tuple[str, str, str, bool], _Series] = OrderedDict()
         self._number = itertools.count()
@@ -79,7 +92,10 @@ class Events:
     async def run(self) -> None:
         """Write what is told, until cancelled."""
         while True:
-            await self._write(await self._backlog.get())
+            told = await self._backlog.get()
+            while self._busy() and self._clock() - told.at < PATIENCE_SECONDS:
+                await asyncio.sleep(BUSY_SECONDS)
+            await self._write(told)
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def drain(self) -> None:

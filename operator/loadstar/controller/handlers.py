@@ -1,6 +1,6 @@
 """An index of what Kopf watches. Handlers only note what was seen and whose turn it is; nothing is decided here."""
 
-from typing import Any
+from typing import Any, cast
 
 import kopf
 
@@ -11,6 +11,10 @@ from loadstar.controller.workqueue import WorkQueue
 
 WATCH_SECONDS = 300
 """The API server ends a watch after this long and Kopf begins it anew: a connection that died silently is noticed."""
+
+PROGRESS_SECONDS = 0.2
+PROGRESS_CAP_SECONDS = 4.0
+"""The least and the longest delay until a pod's progress is noted in its job's status."""
 
 
 def register(
@@ -74,10 +78,55 @@ def note_pod(deleted: bool, raw: Raw, caches: Caches, queue: WorkQueue[Key], boa
             return
     if seen is None:
         return
+    over = deleted or seen.terminal
     if seen.owner_name is not None:
-        queue.add((seen.namespace, seen.owner_name))
-    if deleted or seen.terminal:
+        owner = (seen.namespace, seen.owner_name)
+        if over:
+            queue.add(owner)
+        else:
+            queue.add_after(owner, _progress_delay(len(queue)))
+    if over:
         board.capacity_changed()
+
+
+def _progress_delay(depth: int) -> float:
+    """Seconds until a pod's progress is looked at: its steps follow each other closely and are noted as one.
+
+    The deeper the queue, the longer: in a burst of launches each of the API server's milliseconds goes to launching.
+    """
+    return min(PROGRESS_SECONDS * (1 + depth / 4), PROGRESS_CAP_SECONDS)
+
+
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """Keeps nothing: Kopf would copy every object that it sees to compare it with the one before."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return cast(kopf.BodyEssence, {})
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """Keeps nothing: event handlers have no progress."""
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+    def purge(self, **_: Any) -> None:
+        return None
+
+    def touch(self, **_: Any) -> None:
+        return None
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
 
 
 def kopf_settings(settings: kopf.OperatorSettings) -> None:
@@ -91,3 +140,5 @@ def kopf_settings(settings: kopf.OperatorSettings) -> None:
     settings.watching.chunk_size = 500
     settings.scanning.disabled = True
     settings.process.ultimate_exiting_timeout = 10
+    settings.persistence.diffbase_storage = _NoDiffBase()
+    settings.persistence.progress_storage = _NoProgress()

@@ -26,6 +26,10 @@ PHI = 0.9
 """Damping per step: a trend is believed for about nine steps in all."""
 RIDGE = 0.5
 """In steps²: the spread of sample times below which a slope counts as not yet known."""
+JUMP = 0.1
+JUMP_PER_STEP = 0.3
+"""A miss of at least JUMP that came faster than JUMP_PER_STEP is a new level (a job came or went) and no trend: the
+line begins anew at it."""
 ERROR_DISCOUNT = 0.9
 """Discount of the mean absolute one-step error, per sample."""
 BAND_FLOOR = 0.02
@@ -81,11 +85,13 @@ class TrendForecaster:
         cell = (rows, column)
         seen = np.isfinite(self._at[cell])
         steps = np.where(seen, (at - np.nan_to_num(self._at[cell])) / STEP_SECONDS, 1.0)
-        expected = self._level_and_slope(cell)[0] + self._level_and_slope(cell)[1] * _damped_steps(steps)
+        level, slope = self._level_and_slope(cell)
+        expected = level + slope * _damped_steps(steps)
         miss = np.where(seen, np.abs(y - expected), 0.0)
         self._error[cell] = ERROR_DISCOUNT * self._error[cell] + (1 - ERROR_DISCOUNT) * miss
 
-        decay = np.where(seen, LAMBDA**steps, 0.0)
+        jumped = miss >= np.maximum(JUMP, JUMP_PER_STEP * steps)
+        decay = np.where(seen & ~jumped, LAMBDA**steps, 0.0)
         weight, x, xx, sum_y, xy = self._sums[:, rows, column]
         self._sums[:, rows, column] = (
             decay * weight + 1.0,

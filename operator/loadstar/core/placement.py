@@ -36,12 +36,17 @@ REASONS = tuple(Refusal)
 
 @dataclass(frozen=True, slots=True)
 class Unplaceable:
-    """No placement now. `infeasible` says that no amount of waiting helps on the nodes there are."""
+    """No placement now.
+
+    `infeasible` says that no amount of waiting helps on the nodes there are, `frees_up` that it fits as soon as what
+    runs has ended; neither, where nodes are refused for something else than their use, such as a cordon.
+    """
 
     reason: str
     message: str
     rejected: tuple[Rejection, ...]
     infeasible: bool = False
+    frees_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,9 @@ _RESOURCES = (
     (PODS, "pods", Refusal.TOO_MANY_PODS, "pod"),
 )
 
+_USE = [REASONS.index(reason) for _, _, reason, _ in _RESOURCES]
+"""The codes of refusals that end when what runs on a node ends."""
+
 
 def place(request: Request, snapshot: Snapshot) -> Placement | Unplaceable:
     """The best nodes for every rank of the gang, one rank to a node, or the reason why not all of them fit."""
@@ -69,7 +77,9 @@ def place(request: Request, snapshot: Snapshot) -> Placement | Unplaceable:
     candidates = np.flatnonzero(refusals < 0)
     rejected = _grouped(refusals, snapshot)
     if len(candidates) < request.job.ranks:
-        return _unplaceable(request.job, snapshot, rejected, len(candidates))
+        in_use = np.isin(refusals, _USE) | (refusals < 0)
+        frees_up = int((in_use & _large_enough(request.job, snapshot)).sum()) >= request.job.ranks
+        return _unplaceable(request.job, snapshot, rejected, len(candidates), frees_up)
     scores = _scores(request, snapshot)
     order = _best_first(candidates, scores, snapshot)[: request.job.ranks]
     ranks = tuple(
@@ -155,7 +165,9 @@ def _grouped(refusals: Codes, snapshot: Snapshot) -> tuple[Rejection, ...]:
     )
 
 
-def _unplaceable(job: Job, snapshot: Snapshot, rejected: tuple[Rejection, ...], fitting: int) -> Unplaceable:
+def _unplaceable(
+    job: Job, snapshot: Snapshot, rejected: tuple[Rejection, ...], fitting: int, frees_up: bool
+) -> Unplaceable:
     infeasible = _infeasible(job, snapshot)
     if infeasible is not None:
         return Unplaceable("Infeasible", infeasible, rejected, infeasible=True)
@@ -166,7 +178,14 @@ def _unplaceable(job: Job, snapshot: Snapshot, rejected: tuple[Rejection, ...], 
         f"{fitting} of {len(snapshot.nodes)} nodes fit; refused: {refused}. "
         "It starts by itself when enough is free."
     )
-    return Unplaceable("InsufficientResources", message, rejected)
+    return Unplaceable("InsufficientResources", message, rejected, frees_up=frees_up)
+
+
+def _large_enough(job: Job, snapshot: Snapshot) -> Mask:
+    """Which nodes could take a rank if nothing else ran on them."""
+    asked = [getattr(job.request, part) for _, part, _, _ in _RESOURCES]
+    columns = [column for column, _, _, _ in _RESOURCES]
+    return np.asarray((snapshot.allocatable[:, columns] >= asked).all(axis=1))
 
 
 def _infeasible(job: Job, snapshot: Snapshot) -> str | None:
@@ -182,9 +201,7 @@ def _infeasible(job: Job, snapshot: Snapshot) -> str | None:
                 f"each rank asks for {asked} {unit}, but the largest node has {offered.max()}: "
                 "lower spec.trainer.resourcesPerNode or add a larger node"
             )
-    asked_all = [getattr(job.request, part) for _, part, _, _ in _RESOURCES]
-    columns = [column for column, _, _, _ in _RESOURCES]
-    large_enough = int((snapshot.allocatable[:, columns] >= asked_all).all(axis=1).sum())
+    large_enough = int(_large_enough(job, snapshot).sum())
     if large_enough < job.ranks:
         return (
             f"spec.trainer.numNodes is {job.ranks}, but only {large_enough} nodes are large enough for one rank: "

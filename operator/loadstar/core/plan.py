@@ -88,7 +88,7 @@ def plan(
         refused[same] = outcome
         position += 1
         offers[job.uid] = Offer(outcome, loads.health, position)
-        if closed_by is None and not outcome.infeasible and queue.closes_the_queue(job, now):
+        if closed_by is None and outcome.frees_up and queue.closes_the_queue(job, now):
             closed_by = job
     return offers
 

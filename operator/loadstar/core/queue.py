@@ -14,5 +14,5 @@ def in_order(waiting: Iterable[Job]) -> list[Job]:
 
 
 def closes_the_queue(job: Job, now: float) -> bool:
-    """Whether nobody behind this still-waiting job may pass it any more."""
+    """Whether nobody behind this job, which waits for what others use, may pass it any more."""
     return now - job.created_at >= STARVATION_SECONDS

@@ -1,16 +1,19 @@
 """The life of a job in a small cluster where anything may happen at any time, and the operator may die at any step."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from loadstar.core.jobs import Phase, RunPolicy
 from loadstar.core.pods import EXIT_TERMINATED, EXIT_UNRUNNABLE, Pod, PodPhase
 from tests.builders import make_job
 from tests.properties.small_cluster import FINISHED, SmallCluster, runs, succeeds
+
+EVENTS = ["run", "succeed", "fail", "refuse", "end", "delete", "vanish", "lose", "stick"]
 
 
 class Life(RuleBasedStateMachine):
@@ -58,30 +61,27 @@ class Life(RuleBasedStateMachine):
         if job.suspend is not suspend:
             self.at.job = replace(job, suspend=suspend, generation=job.generation + 1)
 
-    @precondition(lambda self: self.at.pods)
-    @rule(
-        data=st.data(), event=st.sampled_from(["run", "succeed", "fail", "refuse", "end", "delete", "vanish"])
-    )
-    def something_happens_to_a_pod(self, data: st.DataObject, event: str) -> None:
-        name = data.draw(st.sampled_from(sorted(self.at.pods)))
+    @rule(which=st.integers(0, 5), event=st.sampled_from(EVENTS), seen=st.booleans())
+    def something_happens_to_a_pod(self, which: int, event: str, seen: bool) -> None:
+        names = sorted(self.at.pods)
+        if not names:
+            return
+        name = names[which % len(names)]
         if event == "vanish":
             self.at.remove(name)
-            return
-        self.at.change(name, lambda pod: happened(pod, event, self.at.now))
-
-    @precondition(lambda self: self.at.living)
-    @rule(data=st.data(), lost=st.booleans())
-    def a_pod_is_lost_or_stuck(self, data: st.DataObject, lost: bool) -> None:
-        pod = data.draw(st.sampled_from(sorted(self.at.living, key=lambda pod: pod.name)))
-        if lost:
-            self.at.change(pod.name, lambda pod: replace(pod, node_lost=True))
-        elif pod.phase is PodPhase.PENDING:
-            self.at.change(pod.name, lambda pod: replace(pod, unschedulable_since=self.at.now))
+        else:
+            self.at.change(name, lambda pod: happened(pod, event, self.at.now))
+        if seen:
+            self.at.look()
+            self.at.work()
 
     @rule()
-    def all_pods_run(self) -> None:
+    def gang_gets_to_run(self) -> None:
+        self.at.end_deleted()
+        self.at.settle()
         for pod in self.at.living:
             self.at.change(pod.name, runs)
+        self.at.settle()
 
     @invariant()
     def what_must_always_hold(self) -> None:
@@ -115,19 +115,24 @@ class Life(RuleBasedStateMachine):
 
 
 def happened(pod: Pod, event: str, now: float) -> Pod:
-    """The pod after an event; a pod that has ended stays as it is."""
-    if pod.terminal:
+    """The pod after an event; a pod that has ended stays as it is, and only one that waits can be stuck."""
+    if pod.terminal or (event == "stick" and pod.phase is not PodPhase.PENDING):
         return pod
-    match event:
-        case "run":
-            return runs(pod)
-        case "succeed":
-            return succeeds(pod)
-        case "delete":
-            return replace(pod, deleting=True)
-        case _:
-            code = {"fail": 1, "refuse": EXIT_UNRUNNABLE, "end": EXIT_TERMINATED}[event]
-            return replace(pod, phase=PodPhase.FAILED, exit_code=code, finished_at=now)
+    changes: dict[str, Callable[[], Pod]] = {
+        "run": lambda: runs(pod),
+        "succeed": lambda: succeeds(pod),
+        "delete": lambda: replace(pod, deleting=True),
+        "lose": lambda: replace(pod, node_lost=True),
+        "stick": lambda: replace(pod, unschedulable_since=now),
+        "fail": lambda: _exits(pod, 1, now),
+        "refuse": lambda: _exits(pod, EXIT_UNRUNNABLE, now),
+        "end": lambda: _exits(pod, EXIT_TERMINATED, now),
+    }
+    return changes[event]()
+
+
+def _exits(pod: Pod, code: int, now: float) -> Pod:
+    return replace(pod, phase=PodPhase.FAILED, exit_code=code, finished_at=now)
 
 
 TestLife = Life.TestCase

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadstar.api import labels
+from loadstar.api.observe import version_of
 from loadstar.api.pods import build_pod, build_service
 from loadstar.api.state import refusal_status, status_of
 from loadstar.api.v1alpha1 import TrainingJob
-from loadstar.clients.errors import AlreadyExists, Forbidden, Invalid
+from loadstar.clients.errors import AlreadyExists, Forbidden, Invalid, NotFound
 from loadstar.clients.kube import Kube
 from loadstar.clients.resources import PODS, SERVICES, TRAINING_JOBS
 from loadstar.controller.caches import Caches, Key, Tracked
@@ -31,15 +32,31 @@ class Applier:
     count: Callable[[str], None]
 
     async def write(self, key: Key, tracked: Tracked, state: JobState) -> None:
-        """Make status say `state`, then remember it. Raises NotFound or Conflict where the job is gone."""
+        """Make status say `state`, then remember it.
+
+        Raises Conflict where the job is not as it was last seen, NotFound where it is gone: of a job that was deleted
+        and made anew under its name, the successor must not get the status of the one before.
+        """
         job = tracked.job
         status = (refusal_status(state) if job is None else status_of(job, state)).wire()
         if status != tracked.written:
             namespace, name = key
             metadata = {"namespace": namespace, "name": name, "uid": tracked.uid}
+            metadata["resourceVersion"] = str(tracked.version)
             body = {"metadata": metadata, "status": status}
-            await self.kube.apply_status(TRAINING_JOBS, body, field_manager=labels.LIFECYCLE_OWNER)
+            written = await self.kube.apply_status(TRAINING_JOBS, body, field_manager=labels.LIFECYCLE_OWNER)
+            tracked.version = version_of(written)
         tracked.written, tracked.state = status, state
+
+    async def read_again(self, key: Key) -> None:
+        """Take the job in as it is now; it is forgotten where it is gone."""
+        namespace, name = key
+        try:
+            self.caches.put_job(await self.kube.get(TRAINING_JOBS, name, namespace))
+        except NotFound:
+            tracked = self.caches.jobs.get(key)
+            if tracked is not None:
+                self.caches.drop_job(key, tracked.uid)
 
     async def act(self, key: Key, tracked: Tracked, actions: tuple[Action, ...]) -> None:
         """Carry the actions out. Raises LaunchRefused where a create can't succeed by trying again at once."""

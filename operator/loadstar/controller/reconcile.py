@@ -83,10 +83,10 @@ class Reconciler:
         decision = self._decide(tracked, now)
         try:
             await self._carry_out(key, tracked, decision)
-        except (NotFound, Conflict) as gone:
-            log.info("%s/%s: the job is gone or was replaced: %s", *key, gone)
-            self.caches.drop_job(key, tracked.uid)
-            self.board.leave(key)
+        except (NotFound, Conflict) as changed:
+            log.info("%s/%s: not as it was last seen, it is read again: %s", *key, changed)
+            await self.applier.read_again(key)
+            self.queue.add(key)
             return
         if decision.wake_at is not None:
             self.queue.add_after(key, decision.wake_at - self.clock())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import kopf
+import uvloop
 from kopf._core.engines.peering import Identity
 
 from loadstar.clients.connection import Connection, Credentials, connect
@@ -44,7 +45,7 @@ log = logging.getLogger(__name__)
 LIVENESS_SWEEPS = 3
 """The sign of life may miss this many sweeps, and SLACK seconds more, before the process counts as hanging."""
 SLACK_SECONDS = 30.0
-BUSY_DEPTH = 16
+BUSY_JOBS = 32
 """Jobs waiting to be looked at beyond which telling people waits, so that launching does not."""
 DRAIN_SECONDS = 2.0
 """How long an orderly end may take to write the Events that were told."""
@@ -54,7 +55,8 @@ def run(settings: Settings) -> int:
     """Run the operator until it is told to stop. The exit code: 0 in order, 1 when it had to end."""
     _set_up_logging(settings)
     try:
-        asyncio.run(_run(settings))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(settings))
     except* (ClientError, LeadershipLost, OSError) as expected:
         for error in _leaves(expected):
             log.critical("%s: %s", type(error).__name__, error)
@@ -175,12 +177,12 @@ class _Operator:
         ]
 
     def endpoints(self, settings: Settings) -> Endpoints:
-        """Liveness is that of the queue and its workers once they work; a standby replica is ready, too."""
+        """Liveness is that of the queue and its workers once they work; ready is who leads and has seen the cluster."""
         limit = LIVENESS_SWEEPS * settings.resync_seconds + SLACK_SECONDS
         recent = passes_recent(lambda: self.reconciler.last_pass, time.time, limit)
         return Endpoints(
             live=lambda: recent() if self.primed else None,
-            ready=lambda: None,
+            ready=lambda: None if self.primed else "waiting for the Lease, or for a first view of the cluster",
             metrics=self.metrics.exposition,
         )
 
@@ -196,7 +198,13 @@ def _assemble(
     settings: Settings, kube: Kube, prometheus: Prometheus | None, metrics: Metrics, name: str
 ) -> _Operator:
     caches, queue, board = Caches(), WorkQueue[Key](), Board()
-    events = Events(kube, name, time.time, metrics.lost_event, busy=lambda: len(queue) > BUSY_DEPTH)
+    events = Events(
+        kube,
+        name,
+        time.time,
+        metrics.lost_event,
+        busy=lambda: len(queue) + len(board.progressing) > BUSY_JOBS,
+    )
 
     def tell(key: Key, uid: str, event: Event) -> None:
         log.log(

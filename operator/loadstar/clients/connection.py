@@ -203,4 +203,6 @@ def _configuration() -> Configuration:
     configuration = Configuration()
     configuration.connection_pool_maxsize = POOL
     configuration.retries = None  # the retry policy is clients.retry's alone
+    # Else aiohttp looks for a .netrc in a thread at every request; a proxy is in `configuration.proxy` already.
+    configuration.client_session_kwargs = {"trust_env": False}
     return configuration

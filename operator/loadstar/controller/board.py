@@ -10,11 +10,15 @@ from loadstar.core.plan import Offer
 
 @dataclass(slots=True)
 class Board:
-    """`waiting` is kept by the reconciler, `offers` (by job uid) by the cycle; `wake` asks for a cycle."""
+    """`waiting` is kept by the reconciler, `offers` (by job uid) by the cycle; `wake` asks for a cycle.
+
+    `progressing` are the jobs whose pods have made progress that their status does not tell yet.
+    """
 
     waiting: dict[Key, str] = field(default_factory=dict)
     offers: dict[str, Offer] = field(default_factory=dict)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    progressing: set[Key] = field(default_factory=set)
 
     def want(self, key: Key, uid: str) -> None:
         """A job waits for nodes; the cycle is woken when it is new to it."""

@@ -13,8 +13,9 @@ WATCH_SECONDS = 300
 """The API server ends a watch after this long and Kopf begins it anew: a connection that died silently is noticed."""
 
 PROGRESS_SECONDS = 0.2
-PROGRESS_CAP_SECONDS = 4.0
-"""The least and the longest delay until a pod's progress is noted in its job's status."""
+PROGRESS_SECONDS_EACH = 0.05
+PROGRESS_CAP_SECONDS = 10.0
+"""Until a pod's progress is noted in its job's status: at least, more for each job that waits for that, at most."""
 
 
 def register(
@@ -84,17 +85,18 @@ def note_pod(deleted: bool, raw: Raw, caches: Caches, queue: WorkQueue[Key], boa
         if over:
             queue.add(owner)
         else:
-            queue.add_after(owner, _progress_delay(len(queue)))
+            board.progressing.add(owner)
+            queue.add_after(owner, _progress_delay(len(board.progressing)))
     if over:
         board.capacity_changed()
 
 
-def _progress_delay(depth: int) -> float:
+def _progress_delay(progressing: int) -> float:
     """Seconds until a pod's progress is looked at: its steps follow each other closely and are noted as one.
 
-    The deeper the queue, the longer: in a burst of launches each of the API server's milliseconds goes to launching.
+    The more pods are on their way, the longer: in a burst, each of the API server's milliseconds goes to launching.
     """
-    return min(PROGRESS_SECONDS * (1 + depth / 4), PROGRESS_CAP_SECONDS)
+    return min(PROGRESS_SECONDS + PROGRESS_SECONDS_EACH * progressing, PROGRESS_CAP_SECONDS)
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):

@@ -75,6 +75,7 @@ class Reconciler:
         self.queue.add_after(key, wait)
 
     async def _pass(self, key: Key) -> None:
+        self.board.progressing.discard(key)
         tracked = self.caches.jobs.get(key)
         if tracked is None or tracked.deleting:  # owner references take care of what is left
             self.board.leave(key)

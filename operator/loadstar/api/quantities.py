@@ -7,6 +7,7 @@ does, so a request is never counted smaller than the API server counts it.
 import math
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 from loadstar.api.labels import GPU_RESOURCE
 
@@ -28,6 +29,7 @@ class InvalidQuantity(ValueError):
     """The text is no Kubernetes quantity, or none that makes sense for what it counts."""
 
 
+@lru_cache(maxsize=4096)  # a cluster's pods ask for the same few amounts over and over
 def exact(quantity: int | str) -> Fraction:
     """The exact value of a quantity. Raises InvalidQuantity for anything the API server would not read."""
     text = str(quantity)

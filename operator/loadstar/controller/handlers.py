@@ -13,7 +13,7 @@ WATCH_SECONDS = 300
 """The API server ends a watch after this long and Kopf begins it anew: a connection that died silently is noticed."""
 
 PROGRESS_SECONDS = 0.2
-PROGRESS_SECONDS_EACH = 0.1
+PROGRESS_SECONDS_EACH = 0.2
 PROGRESS_CAP_SECONDS = 10.0
 """Until a pod's progress is noted in its job's status: at least, more for each job that waits for that, at most."""
 

@@ -2,7 +2,11 @@
 
 import asyncio
 
-pytest_plugins = ["tests.cluster.fixtures", "tests.cluster.kind_fixtures", "tests.cluster.monitoring.fixtures"]
+pytest_plugins = [
+    "tests.cluster.fixtures",
+    "tests.cluster.kind_fixtures",
+    "tests.cluster.monitoring.fixtures",
+]
 
 
 def pytest_configure() -> None:

@@ -56,8 +56,10 @@ STAGES = (
     ),
     Stage("contracts", (("lint-imports",),)),
     Stage("unit", (_pytest("tests/unit", "tests/properties", "tests/contract", "tests/chart"),)),
-    Stage("trainer", (_pytest("tests/trainer"),)),
-    Stage("integration", (_pytest("tests/integration", "tests/faults", "-m", "not kind"),)),
+    Stage("trainer", (_module("tests.trainer"),)),
+    Stage("integration", (_pytest("tests/integration", "tests/faults", "-m", "not kind and not engine"),)),
+    # The engine's own tests need it idle, so they come before any cluster does.
+    Stage("engine", (_pytest("tests/cluster", "tests/integration", "-m", "engine and not kind"),)),
     Stage("e2e", (_pytest("tests/e2e", "tests/integration", "-m", "kind"),)),
 )
 

@@ -24,7 +24,7 @@ from loadstar.controller.apply import Applier
 from loadstar.controller.board import Board
 from loadstar.controller.caches import Caches, Key
 from loadstar.controller.cycle import Cycle
-from loadstar.controller.election import Election, LeadershipLost, Terms, identity
+from loadstar.controller.election import LIMITS, Election, LeadershipLost, Terms, identity
 from loadstar.controller.events import Events
 from loadstar.controller.handlers import kopf_settings, register
 from loadstar.controller.load import LoadWatch
@@ -78,10 +78,11 @@ def _leaves(group: BaseExceptionGroup[Any]) -> list[BaseException]:
 async def _run(settings: Settings) -> None:
     metrics = Metrics(time.time)
     name = identity(settings.identity)
+    limits = Limits(concurrency=settings.api_concurrency, timeout=settings.api_timeout_seconds)
     # The election has a client of its own: renewals must not queue behind a thousand launches.
     async with (
-        _kube(settings, metrics) as kube,
-        _kube(settings, metrics) as lease_kube,
+        _kube(settings, metrics, limits) as kube,
+        _kube(settings, metrics, LIMITS) as lease_kube,
         _prometheus(settings) as prometheus,
     ):
         operator = _assemble(settings, kube, prometheus, metrics, name)
@@ -182,7 +183,9 @@ class _Operator:
         recent = passes_recent(lambda: self.reconciler.last_pass, time.time, limit)
         return Endpoints(
             live=lambda: recent() if self.primed else None,
-            ready=lambda: None if self.primed else "waiting for the Lease, or for a first view of the cluster",
+            ready=lambda: (
+                None if self.primed else "waiting for the Lease, or for a first view of the cluster"
+            ),
             metrics=self.metrics.exposition,
         )
 
@@ -314,9 +317,8 @@ def _terms(settings: Settings) -> Terms:
 
 
 @asynccontextmanager
-async def _kube(settings: Settings, metrics: Metrics) -> AsyncIterator[Kube]:
+async def _kube(settings: Settings, metrics: Metrics, limits: Limits) -> AsyncIterator[Kube]:
     connection: Connection = await connect(settings.kubeconfig)
-    limits = Limits(concurrency=settings.api_concurrency, timeout=settings.api_timeout_seconds)
     async with Kube(connection, limits=limits, observe=metrics.called) as kube:
         yield kube
 

@@ -67,9 +67,9 @@ class Settings(BaseModel):
     """File with a bearer token, read again for each round as it may be rotated; empty sends none."""
     prometheus_ca_file: str = ""
     """File with the CA that signed Prometheus's certificate; empty means the system's CAs."""
-    metrics_interval_seconds: Seconds = 30.0
-    """Between two rounds of queries. The DCGM exporter renews its values every 30 s, so more often sees
-    nothing new."""
+    metrics_interval_seconds: Seconds = 10.0
+    """Between two rounds of queries: five cheap ones, however many nodes there are. The DCGM exporter renews its
+    values every 30 s at most, but a Prometheus that went away should be noticed, and said, sooner."""
     scrape_interval_seconds: Seconds = 30.0
     """How often Prometheus scrapes the nodes; the windows of the queries and freshness are counted in it."""
     fresh_scrapes: int = Field(default=3, ge=1, le=100)
@@ -106,10 +106,10 @@ class Settings(BaseModel):
     identity: str = ""
     """Who holds the Lease: the pod's name in a cluster, so that a restarted container takes over at once;
     empty means host name plus random letters."""
-    lease_duration_seconds: Seconds = 12.0
-    """A Lease not renewed for this long is taken over. With the time others need to see the last renewal,
-    an operator killed without warning is replaced within 15 s."""
-    lease_renew_seconds: Seconds = 8.0
+    lease_duration_seconds: Seconds = 15.0
+    """A Lease not renewed for this long is taken over by another process; Kubernetes' own components use 15 s, too. A
+    container that is started again in its pod has the same identity and takes its Lease over at once."""
+    lease_renew_seconds: Seconds = 10.0
     """An operator that could not renew for this long stops by itself, before anybody else can take over."""
     lease_retry_seconds: Seconds = 2.0
     """Between two renewals, and between two looks at somebody else's Lease."""

@@ -106,10 +106,10 @@ class Settings(BaseModel):
     identity: str = ""
     """Who holds the Lease: the pod's name in a cluster, so that a restarted container takes over at once;
     empty means host name plus random letters."""
-    lease_duration_seconds: Seconds = 15.0
-    """A Lease not renewed for this long is taken over by another process; Kubernetes' own components use 15 s, too. A
-    container that is started again in its pod has the same identity and takes its Lease over at once."""
-    lease_renew_seconds: Seconds = 10.0
+    lease_duration_seconds: Seconds = 12.0
+    """A Lease not renewed for this long is taken over. With the time others need to see the last renewal, an operator
+    killed without warning is replaced within 15 s; a container that is started again in its pod goes on at once."""
+    lease_renew_seconds: Seconds = 8.0
     """An operator that could not renew for this long stops by itself, before anybody else can take over."""
     lease_retry_seconds: Seconds = 2.0
     """Between two renewals, and between two looks at somebody else's Lease."""

@@ -40,9 +40,9 @@ class Terms:
 
     namespace: str
     name: str = "loadstar"
-    duration: float = 15.0
+    duration: float = 12.0
     """Unchanged for this long, the Lease may be taken by anybody."""
-    renew: float = 10.0
+    renew: float = 8.0
     """Not renewed for this long, the holder gives up."""
     retry: float = 2.0
     """Between two renewals or looks."""

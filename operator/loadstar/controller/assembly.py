@@ -1,0 +1,168 @@
+"""The operator's parts, put together: what there is, how it starts, and what runs side by side."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import kopf
+
+from loadstar.clients.errors import NotFound
+from loadstar.clients.kube import Kube
+from loadstar.clients.prometheus import Prometheus
+from loadstar.controller import capacity
+from loadstar.controller.apply import Applier
+from loadstar.controller.board import Board
+from loadstar.controller.caches import Caches, Key
+from loadstar.controller.cycle import Cycle
+from loadstar.controller.events import Events
+from loadstar.controller.handlers import register
+from loadstar.controller.load import LoadWatch
+from loadstar.controller.metrics import Metrics, Sources
+from loadstar.controller.reconcile import Reconciler
+from loadstar.controller.relist import Relist
+from loadstar.controller.serving import Endpoints, passes_recent
+from loadstar.controller.watch import watch
+from loadstar.controller.workqueue import WorkQueue
+from loadstar.core.decisions import Event
+from loadstar.core.jobs import Scheduling
+from loadstar.core.load import FreshnessPolicy
+from loadstar.core.plan import node_forecasts
+from loadstar.core.score import Weights
+from loadstar.settings import Settings
+
+log = logging.getLogger(__name__)
+
+LIVENESS_SWEEPS = 3
+"""The sign of life may miss this many sweeps, and SLACK seconds more, before the process counts as hanging."""
+SLACK_SECONDS = 30.0
+BUSY_JOBS = 32
+"""Jobs waiting to be looked at beyond which telling people waits, so that launching does not."""
+
+
+@dataclass(slots=True)
+class Operator:
+    """The parts that work together, and how they are started."""
+
+    name: str
+    kube: Kube
+    caches: Caches
+    queue: WorkQueue[Key]
+    board: Board
+    reconciler: Reconciler
+    cycle: Cycle
+    load: LoadWatch
+    relist: Relist
+    events: Events
+    metrics: Metrics
+    primed: bool = field(default=False)
+
+    async def prime(self, settings: Settings) -> None:
+        """See the whole cluster before anything is decided about it. Raises what the API client raises."""
+        try:
+            await self.relist.everything()
+        except NotFound as error:
+            raise NotFound(
+                f"{error}; is the CRD installed? `loadstar crd | kubectl apply --server-side -f -` does it",
+                status=404,
+            ) from error
+        await self.load.warm_up(settings.warmup_seconds, settings.scrape_interval_seconds)
+        await self.load.refresh()
+        self.relist.sweep()
+        self.primed = True
+        jobs, nodes = len(self.caches.jobs), len(self.caches.nodes)
+        log.info("watching %d TrainingJobs and %d nodes; %s", jobs, nodes, self.load.health.message)
+
+    def work(self, settings: Settings, ends: asyncio.Event) -> list[Any]:
+        """The loops that run side by side while this replica leads."""
+        interval = settings.metrics_interval_seconds
+        return [
+            self._watch(settings, ends),
+            self.reconciler.run(),
+            self.cycle.run(),
+            self.load.run(interval, self.board.capacity_changed),
+            self.relist.run(settings.resync_seconds, settings.relist_seconds),
+            self.events.run(),
+        ]
+
+    def endpoints(self, settings: Settings) -> Endpoints:
+        """Liveness is that of the queue and its workers once they work; ready is who leads and has seen the cluster."""
+        limit = LIVENESS_SWEEPS * settings.resync_seconds + SLACK_SECONDS
+        recent = passes_recent(lambda: self.reconciler.last_pass, time.time, limit)
+        return Endpoints(
+            live=lambda: recent() if self.primed else None,
+            ready=lambda: (
+                None if self.primed else "waiting for the Lease, or for a first view of the cluster"
+            ),
+            metrics=self.metrics.exposition,
+        )
+
+    def forecasts(self) -> dict[str, float]:
+        """What every node is ranked by at the default horizon, for the metrics."""
+        assumed = self.board.assumed(self.caches)
+        snapshot = capacity.snapshot(self.caches, assumed)
+        committed = capacity.commitments(self.caches, assumed)
+        return node_forecasts(snapshot, committed, self.load.loads(), Scheduling().horizon, time.time())
+
+    async def _watch(self, settings: Settings, ends: asyncio.Event) -> None:
+        registry = kopf.OperatorRegistry()
+        register(registry, self.caches, self.queue, self.board, frozenset(settings.watch_namespaces))
+        await watch(registry, self.kube.connection, self.name, ends)
+
+
+def assemble(
+    settings: Settings, kube: Kube, prometheus: Prometheus | None, metrics: Metrics, name: str
+) -> Operator:
+    """The parts, each given what it needs; nothing runs yet. `name` tells this replica from others."""
+    caches, queue, board = Caches(), WorkQueue[Key](), Board()
+    events = Events(
+        kube,
+        name,
+        time.time,
+        metrics.lost_event,
+        busy=lambda: len(queue) + len(board.progressing) > BUSY_JOBS,
+    )
+
+    def tell(key: Key, uid: str, event: Event) -> None:
+        log.log(
+            logging.WARNING if event.warning else logging.INFO,
+            "%s/%s %s: %s",
+            *key,
+            event.reason,
+            event.message,
+        )
+        metrics.told(event)
+        events.tell(key, uid, event)
+
+    load = LoadWatch(
+        prometheus=prometheus,
+        caches=caches,
+        freshness=FreshnessPolicy(settings.fresh_seconds, settings.stale_seconds),
+        weights=Weights(settings.weights, settings.hot_threshold),
+        clock=time.time,
+        observe=metrics.sampled,
+    )
+    reconciler = Reconciler(
+        caches=caches,
+        queue=queue,
+        board=board,
+        applier=Applier(kube, caches, settings.trainer_image, metrics.acted),
+        tell=tell,
+        clock=time.time,
+        pin_timeout=settings.pin_timeout_seconds,
+        observe=metrics.passed,
+        last_pass=time.time(),
+    )
+    cycle = Cycle(caches, queue, board, load.loads, time.time, metrics.cycled)
+    relist = Relist(kube, caches, queue, board, frozenset(settings.watch_namespaces))
+    operator = Operator(name, kube, caches, queue, board, reconciler, cycle, load, relist, events, metrics)
+    metrics.watch(
+        Sources(
+            phases=lambda: [tracked.state.phase for tracked in caches.jobs.values()],
+            queue_depth=lambda: len(queue),
+            waiting=lambda: len(board.waiting),
+            forecasts=operator.forecasts,
+        )
+    )
+    return operator

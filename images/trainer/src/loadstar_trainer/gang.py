@@ -69,10 +69,13 @@ class Gang:
         return stop
 
     def close(self) -> None:
+        """Returns once all ranks are here, so that none leaves while another still needs it.
+
+        The process groups stay open until the process ends: tearing gloo's down while peers leave can hang for ever.
+        """
         if self._control is not None:
             self._counted()
             dist.barrier(group=self._control)
-            dist.destroy_process_group()
 
     def _counted(self) -> bool:
         if self._vote is None:

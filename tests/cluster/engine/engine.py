@@ -1,5 +1,6 @@
 """The private engine's life: `ensure()` before anything uses Docker, `stop()` when nothing does any more."""
 
+import atexit
 import fcntl
 import json
 import os
@@ -176,6 +177,7 @@ def _mark_as_user() -> None:
     """Hold a shared lock until this process ends, so that nobody stops the engine meanwhile."""
     if not _users:
         _users.append(paths.USERS.open("w"))
+        atexit.register(_users[0].close)
         fcntl.flock(_users[0], fcntl.LOCK_SH)
 
 

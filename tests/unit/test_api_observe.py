@@ -188,6 +188,15 @@ def test_a_record_that_is_not_this_attempts_or_no_record_at_all_is_ignored(messa
     assert (pod.result, pod.error) == (None, None)
 
 
+def test_of_a_program_that_left_no_record_one_line_of_its_output_is_kept() -> None:
+    output = 'Traceback (most recent call last):\n  File "train.py"\n\x1b[31mValueError: no rows\x1b[0m\n'
+    assert ended(output).last_words == "[31mValueError: no rows [0m"
+
+
+def test_a_record_is_nobodys_last_words() -> None:
+    assert ended(record()).last_words is None
+
+
 # --- requests ----------------------------------------------------------------------------------------------------
 
 

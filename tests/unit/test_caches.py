@@ -56,6 +56,50 @@ async def test_the_status_of_a_job_that_is_known_already_is_our_own_echo() -> No
     assert caches.jobs[KEY].state == mine
 
 
+async def test_a_status_of_another_version_is_read_as_far_as_it_is_understood() -> None:
+    caches, state = Caches(), make_state(attempt=3, phase=Phase.RUNNING)
+    newer = status(state) | {"trainerStatus": {"progressPercentage": 40}, "restarts": {"counted": "many"}}
+    newer["placement"] |= {"policy": "clairvoyant", "reviewedBy": "a newer operator"}
+    caches.put_job(raw.job(status=newer))
+    found = caches.jobs[KEY]
+    assert found.job is not None
+    assert (found.state.phase, found.state.attempt) == (Phase.RUNNING, 3)
+    assert found.state.placement == state.placement
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [],
+        [{"name": "node-a", "ranks": [1], "gpus": 1}],
+        [{"name": "node-a", "ranks": [0], "gpus": 1}, {"name": "node-b", "ranks": [0], "gpus": 1}],
+    ],
+    ids=["none", "rank 0 missing", "rank 0 twice"],
+)
+async def test_a_placement_that_does_not_name_a_node_for_each_rank_is_none(nodes: list[Any]) -> None:
+    caches, written = Caches(), status(make_state(attempt=3, phase=Phase.RUNNING))
+    written["placement"]["nodes"] = nodes
+    caches.put_job(raw.job(status=written))
+    state = caches.jobs[KEY].state
+    assert (state.attempt, state.placement) == (3, None)
+
+
+async def test_a_finished_job_whose_status_holds_what_is_not_understood_stays_finished() -> None:
+    caches = Caches()
+    written = status(JobState(phase=Phase.SUCCEEDED, attempt=1)) | {"result": "splendid", "unknown": 1}
+    caches.put_job(raw.job(status=written, model={"type": "unknown"}))
+    assert caches.jobs[KEY].state.phase is Phase.SUCCEEDED
+
+
+async def test_a_list_that_is_older_than_the_last_event_does_not_undo_a_cordon() -> None:
+    caches = Caches()
+    cordoned = raw.node(version=11)
+    cordoned["spec"] = {"unschedulable": True}
+    caches.put_node(cordoned)
+    assert not caches.put_node(raw.node(version=10))
+    assert caches.nodes["node-a"].node.cordoned
+
+
 @pytest.mark.parametrize("uid", [UID, "an-older-job"])
 async def test_an_older_view_of_a_name_changes_nothing(uid: str) -> None:
     caches = Caches()

@@ -97,6 +97,17 @@ def test_an_offer_that_was_taken_is_given_back_by_nobody() -> None:
     assert not board.wake.is_set()
 
 
+def test_a_job_that_took_over_the_name_of_one_that_waited_inherits_no_offer() -> None:
+    stage = Stage()
+    stage.job(**gpus(2))
+    stage.board.want(KEY, UID)
+    stage.board.offers[UID] = make_offer(on("node-a"))
+    stage.caches.put_job(raw.job(30, uid="new", **gpus(8)))
+    assert stage.free_gpus() == [8, 8]
+    stage.board.want(KEY, "new")
+    assert stage.board.offers == {}
+
+
 def test_nobody_is_woken_where_nobody_waits() -> None:
     board = Board()
     board.capacity_changed()

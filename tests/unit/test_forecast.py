@@ -46,6 +46,23 @@ def test_a_node_never_seen_has_no_forecast() -> None:
     assert np.isnan(found.age).all()
 
 
+def test_nodes_that_are_gone_are_forgotten_and_the_others_are_forecast_as_before() -> None:
+    forecaster = make_forecaster({**{f"gone-{number}": [0.9] for number in range(40)}, "n": [0.2, 0.3]})
+    before = value_after(forecaster)
+    forecaster.keep({"n"})
+    assert value_after(forecaster) == before
+    assert np.isnan(forecaster.forecast(["gone-0"], TEN_STEPS, NOW).value).all()
+    forecaster.observe(make_samples({"n": 0.4, "new": 0.5}, NOW + STEP_SECONDS))
+    assert forecaster.forecast(["new"], TEN_STEPS, NOW + STEP_SECONDS).value[0, GPU] == pytest.approx(0.5)
+
+
+def test_a_node_that_is_away_for_a_moment_keeps_its_history() -> None:
+    forecaster = make_forecaster({"n": [0.2, 0.3]})
+    before = value_after(forecaster)
+    forecaster.keep(())
+    assert value_after(forecaster) == before
+
+
 def test_after_the_first_sample_the_forecast_is_that_sample() -> None:
     found = make_forecaster({"n": [0.3]}).forecast(["n"], TEN_STEPS, NOW)
     assert found.value[0, GPU] == pytest.approx(0.3)

@@ -84,9 +84,25 @@ def test_an_exit_code_says_where_to_look() -> None:
     assert message == "the trainer exited with code 7; see `kubectl logs job-1-0`"
 
 
+def test_an_exit_without_a_record_says_the_programs_last_words() -> None:
+    pod = make_pod(phase=FAILED, exit_code=1, last_words="ValueError: no rows")
+    message = judge(pod, 1, NOW).failure.message
+    assert message == "the trainer exited with code 1: ValueError: no rows; see `kubectl logs job-1-0`"
+
+
+def test_a_refusal_without_a_record_says_the_programs_last_words() -> None:
+    pod = make_pod(phase=FAILED, exit_code=65, last_words="train.py: no such option: --fast")
+    assert judge(pod, 1, NOW).failure.message == "train.py: no such option: --fast"
+
+
 def test_a_failure_happened_when_its_container_ended_not_when_it_was_seen() -> None:
     pod = make_pod(phase=FAILED, exit_code=1, finished_at=NOW - 40)
     assert judge(pod, 1, NOW).failure.at == NOW - 40
+
+
+def test_a_node_whose_clock_is_ahead_does_not_hold_up_the_restart() -> None:
+    pod = make_pod(phase=FAILED, exit_code=1, finished_at=NOW + 3600)
+    assert judge(pod, 1, NOW).failure.at == NOW
 
 
 def failure(rank: int, at: float, exit_code: int = 1) -> Verdict:

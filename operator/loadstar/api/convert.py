@@ -1,6 +1,7 @@
 """From the raw JSON of a TrainingJob to the typed one, and from its spec to the document that the trainer reads."""
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic_core import ErrorDetails
 from loadstar.api.dataset import DatasetSpec, SyntheticSpec
 from loadstar.api.model import ModelSpec
 from loadstar.api.spec import TrainingJobSpec, TrainingSpec
+from loadstar.api.status import TrainingJobStatus
 from loadstar.api.v1alpha1 import TrainingJob
 
 DEFAULT_HIDDEN_LAYERS = (64, 64)
@@ -38,15 +40,44 @@ class InvalidTrainingJob(ValueError):
 
 
 def parse(raw: Mapping[str, Any]) -> TrainingJob:
-    """The typed TrainingJob. Raises InvalidTrainingJob.
+    """The typed TrainingJob, without its status. Raises InvalidTrainingJob.
 
     The API server has judged the object already, by the schema of the day it was stored; this is
     the judgement of today.
     """
     try:
-        return TrainingJob.model_validate(raw)
+        return TrainingJob.model_validate({name: part for name, part in raw.items() if name != "status"})
     except ValidationError as error:
         raise InvalidTrainingJob(_problem(detail) for detail in error.errors(include_url=False)) from None
+
+
+def parse_status(raw: Mapping[str, Any]) -> TrainingJobStatus:
+    """The status of a TrainingJob as far as this version understands it. Never raises.
+
+    Another version of the operator may have written it, and a job must not fail, or a finished one start again, for
+    that. A field that is not known is left out; so is one of the status's own fields whose value is not understood.
+    """
+    document = deepcopy(raw.get("status") or {})
+    for _ in range(len(document) + 1):  # each round but the last leaves something out
+        try:
+            return TrainingJobStatus.model_validate(document)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                _leave_out(document, detail)
+    return TrainingJobStatus()
+
+
+def _leave_out(document: dict[str, Any], detail: ErrorDetails) -> None:
+    *parents, name = detail["loc"]
+    if detail["type"] != "extra_forbidden":
+        document.pop(str(detail["loc"][0]), None)
+        return
+    if parents and parents[0] not in document:  # left out as a whole already
+        return
+    part: Any = document
+    for step in parents:
+        part = part[step]
+    part.pop(name, None)
 
 
 def trainer_document(spec: TrainingJobSpec) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from loadstar.api import labels
 from loadstar.api.quantities import InvalidQuantity, byte_count, devices, millicores
-from loadstar.api.record import ErrorRecord, FinalRecord, parse_record
+from loadstar.api.record import LONGEST_SENTENCE, ErrorRecord, FinalRecord, parse_record
 from loadstar.api.state import result_of
+from loadstar.api.text import last_words
 from loadstar.core.jobs import Result
 from loadstar.core.pods import Pod, PodPhase
 from loadstar.core.resources import Resources
@@ -51,6 +52,7 @@ class ObservedNode:
     hostname: str
     not_ready_since: float | None
     addresses: tuple[str, ...]
+    version: int = field(compare=False)
 
 
 def observe_pod(raw: Raw) -> ObservedPod:
@@ -106,7 +108,9 @@ def observe_node(raw: Raw) -> ObservedNode:
     )
     since = None if is_ready or ready is None else _seconds(ready.get("lastTransitionTime"))
     addresses = tuple(a["address"] for a in status.get("addresses") or () if a.get("address"))
-    return ObservedNode(node, names.get(labels.HOSTNAME_LABEL, metadata["name"]), since, addresses)
+    return ObservedNode(
+        node, names.get(labels.HOSTNAME_LABEL, metadata["name"]), since, addresses, version_of(raw)
+    )
 
 
 def version_of(raw: Raw) -> int:
@@ -156,6 +160,7 @@ def _job_pod(raw: Raw, owner: str) -> Pod | None:
         error=(record.error.reason, record.error.message)
         if mine and isinstance(record, ErrorRecord)
         else None,
+        last_words=last_words(ended.get("message") or "", LONGEST_SENTENCE) if record is None else None,
     )
 
 

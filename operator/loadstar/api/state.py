@@ -140,6 +140,7 @@ def _placement(placement: core.Placement, gpus: int) -> wire.Placement:
 
 
 def _placement_of(placement: wire.Placement | None) -> core.Placement | None:
+    """None also where it does not name a node for each rank: then the job is placed anew."""
     if placement is None:
         return None
     ranks = tuple(
@@ -155,13 +156,20 @@ def _placement_of(placement: wire.Placement | None) -> core.Placement | None:
         for node in placement.nodes
         for rank in node.ranks
     )
+    if not ranks or sorted(rank.rank for rank in ranks) != list(range(len(ranks))):
+        return None
     return core.Placement(
-        policy=core.Policy(placement.policy),
+        policy=_policy_of(placement.policy),
         decided_at=placement.decided_at.timestamp(),
         horizon=float(placement.horizon_seconds),
         ranks=tuple(sorted(ranks, key=lambda rank: rank.rank)),
         rejected=tuple(core.Rejection(r.reason, r.nodes, r.example) for r in placement.rejected),
     )
+
+
+def _policy_of(name: str) -> core.Policy:
+    """A policy that only another version knows reads as the default: no gang must end for a word."""
+    return core.Policy(name) if name in set(core.Policy) else core.Policy.PREDICTIVE
 
 
 def _condition(condition: Condition) -> wire.Condition:

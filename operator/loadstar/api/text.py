@@ -1,5 +1,6 @@
 """Text that came from users' programs, made fit to be shown to people."""
 
+import re
 import unicodedata
 
 
@@ -14,3 +15,20 @@ def one_line(text: str, most_bytes: int | None = None) -> str:
         return line
     mark = "…"
     return line.encode()[: most_bytes - len(mark.encode())].decode(errors="ignore") + mark
+
+
+_NAMES_AN_ERROR = re.compile(r"\b\w*(?:Error|Exception)\b: *\S")
+
+
+def last_words(output: str, most_bytes: int) -> str | None:
+    """The line that tells most of the last ones that a program wrote before it failed; None if it wrote nothing.
+
+    The last line that names an error, such as `ValueError: …`: a launcher around the program often has more to say
+    after it. Otherwise the last line with a letter or digit in it.
+    """
+    lines = [
+        line for text in output.splitlines() if any(map(str.isalnum, line := one_line(text, most_bytes)))
+    ]
+    return next(
+        (line for line in reversed(lines) if _NAMES_AN_ERROR.search(line)), lines[-1] if lines else None
+    )

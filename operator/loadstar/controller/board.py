@@ -23,6 +23,7 @@ class Board:
     def want(self, key: Key, uid: str) -> None:
         """A job waits for nodes; the cycle is woken when it is new to it."""
         if self.waiting.get(key) != uid:
+            self.leave(key)  # another job of that name, which is gone
             self.waiting[key] = uid
             self.wake.set()
 
@@ -46,7 +47,7 @@ class Board:
         found = []
         for key, uid in self.waiting.items():
             offer, tracked = self.offers.get(uid), caches.jobs.get(key)
-            if offer is None or tracked is None or tracked.job is None:
+            if offer is None or tracked is None or tracked.job is None or tracked.uid != uid:
                 continue
             if isinstance(offer.outcome, Placement):
                 found.append((tracked.job, offer.outcome))

@@ -9,12 +9,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pydantic import ValidationError
-
-from loadstar.api.convert import InvalidTrainingJob, parse
+from loadstar.api.convert import InvalidTrainingJob, parse, parse_status
 from loadstar.api.observe import ObservedNode, ObservedPod, observe_node, observe_pod, version_of
 from loadstar.api.state import job_of, state_of
-from loadstar.api.status import TrainingJobStatus
 from loadstar.api.v1alpha1 import TrainingJob
 from loadstar.core.jobs import Job, JobState
 from loadstar.core.pods import Pod
@@ -72,18 +69,25 @@ class Caches:
         try:
             parsed = parse(raw)
             asked: tuple[TrainingJob, Job] | InvalidTrainingJob = (parsed, job_of(parsed))
-            written = parsed.status
         except InvalidTrainingJob as problem:
-            asked, written = problem, _status_alone(raw)
+            asked = problem
         if known is not None and known.uid == metadata["uid"]:
             tracked = known
             tracked.asked, tracked.version = asked, version
         else:
-            tracked = Tracked(metadata["uid"], version, 0, asked, state_of(written))
+            tracked = Tracked(metadata["uid"], version, 0, asked, state_of(parse_status(raw)))
             self.jobs[key] = tracked
         tracked.generation = metadata.get("generation", 1)
         tracked.deleting = "deletionTimestamp" in metadata
         return key
+
+    def put_job_and_state(self, raw: Raw) -> None:
+        """Take in a TrainingJob whose status may be another operator's work: its word counts, not our memory."""
+        key = self.put_job(raw)
+        tracked = self.jobs[key]
+        if tracked.uid == raw["metadata"]["uid"]:
+            tracked.state = state_of(parse_status(raw))
+            tracked.written = None
 
     def drop_job(self, key: Key, uid: str) -> None:
         """Forget a deleted job, unless its name belongs to another one by now."""
@@ -130,11 +134,16 @@ class Caches:
                 del self._owned[seen.owner]
 
     def put_node(self, raw: Raw) -> bool:
-        """Take in a node as seen on the wire; whether anything that matters changed (heartbeats don't)."""
+        """Take in a node as seen on the wire, unless a newer one is known (a list may be older than a watch's event).
+
+        Whether anything that matters changed; heartbeats don't.
+        """
         seen = observe_node(raw)
-        changed = self.nodes.get(seen.node.name) != seen
+        known = self.nodes.get(seen.node.name)
+        if known is not None and seen.version < known.version:
+            return False
         self.nodes[seen.node.name] = seen
-        return changed
+        return known != seen
 
     def drop_node(self, name: str) -> None:
         """Forget a deleted node."""
@@ -161,11 +170,3 @@ class Caches:
         if seen is None:
             return bool(self.nodes)
         return seen.not_ready_since is not None and now - seen.not_ready_since >= NODE_LOST_SECONDS
-
-
-def _status_alone(raw: Raw) -> TrainingJobStatus:
-    """The status of a job whose spec can't be read, so that a finished job stays finished."""
-    try:
-        return TrainingJobStatus.model_validate(raw.get("status") or {})
-    except ValidationError:
-        return TrainingJobStatus()

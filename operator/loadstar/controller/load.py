@@ -66,6 +66,7 @@ class LoadWatch:
         now = self.clock()
         readings = await self.prometheus.latest(self._names(), now)
         self.forecaster.observe(readings.samples)
+        self.forecaster.keep(self.caches.nodes)
         health = self._judge(readings.samples, readings.problems)
         if health != self.health:
             log.info("metrics: %s: %s", health.reason, health.message)

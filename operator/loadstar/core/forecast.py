@@ -10,7 +10,7 @@ The sums take time relative to the newest sample (x ≤ 0); moving the origin by
 shifts x by -d. RIDGE keeps a slope of a few noisy, close samples near zero.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,8 @@ line begins anew at it."""
 ERROR_DISCOUNT = 0.9
 """Discount of the mean absolute one-step error, per sample."""
 BAND_FLOOR = 0.02
+SPARE_ROWS = 16
+"""Rows kept ready; also how many nodes that are gone are remembered at least."""
 NORMAL_90 = 1.645
 MEAN_ABS_TO_SIGMA = 1.2533
 """σ / E|x| of a normal variable, √(π/2)."""
@@ -73,6 +75,17 @@ class TrendForecaster:
         for signal, by_node in samples.items():
             if by_node:
                 self._observe_signal(_COLUMN[signal], by_node.keys(), by_node.values())
+
+    def keep(self, nodes: Container[str]) -> None:
+        """Forget all nodes but these. Costs nothing while fewer than half of the known ones would go."""
+        kept = [node for node in self._row if node in nodes]
+        if len(self._row) <= SPARE_ROWS + 2 * len(kept):
+            return
+        rows = np.array([self._row[node] for node in kept], dtype=np.intp)
+        self._row = {node: row for row, node in enumerate(kept)}
+        self._at, self._last = self._at[rows], self._last[rows]
+        self._change, self._error = self._change[rows], self._error[rows]
+        self._sums = self._sums[:, rows]
 
     def _observe_signal(self, column: int, nodes: Iterable[str], samples: Iterable[Sample]) -> None:
         rows = np.fromiter((self._row_of(node) for node in nodes), dtype=np.intp)
@@ -139,7 +152,7 @@ class TrendForecaster:
         return row
 
     def _grow(self) -> None:
-        extra = max(16, len(self._at))
+        extra = max(SPARE_ROWS, len(self._at))
         pad = ((0, extra), (0, 0))
         self._at = np.pad(self._at, pad, constant_values=np.nan)
         self._last = np.pad(self._last, pad, constant_values=np.nan)

@@ -25,7 +25,8 @@ class Pod:
     """One rank's pod.
 
     `waiting` is why its container does not start yet (such as "ErrImagePull: …"); `failure_reason` is Kubernetes'
-    word for a failure (OOMKilled, Evicted, …); `disrupted` that the cluster and not the program ended it; `result`
+    word for a failure (OOMKilled, Evicted, …), `failure_message` its sentence; `last_words` are one line of what a
+    program wrote that failed without a record; `disrupted` that the cluster and not the program ended it; `result`
     and `error` are what its trainer left behind, already checked to be this job's and attempt's.
     """
 
@@ -46,6 +47,7 @@ class Pod:
     finished_at: float | None = None
     result: Result | None = None
     error: tuple[str, str] | None = None
+    last_words: str | None = None
 
     @property
     def terminal(self) -> bool:
@@ -80,7 +82,8 @@ def judge(pod: Pod, attempt: int, now: float) -> Verdict:
         message = pod.failure_message or "the pod was deleted, evicted or preempted"
         return _verdict(pod, attempt, now, Blame.INFRASTRUCTURE, pod.failure_reason or "Disrupted", message)
     if pod.exit_code == EXIT_UNRUNNABLE:
-        reason, message = pod.error or ("InvalidJob", "the trainer refused the job; see the pod's log")
+        refusal = pod.last_words or "the trainer refused the job; see the pod's log"
+        reason, message = pod.error or ("InvalidJob", refusal)
         return _verdict(pod, attempt, now, Blame.JOB, reason, message)
     if pod.exit_code is None:  # no container ever ran: admission on the node failed
         message = pod.failure_message or "the pod failed before its container ran"
@@ -114,11 +117,12 @@ def root_cause(verdicts: list[Verdict]) -> Verdict:
 
 
 def _verdict(pod: Pod, attempt: int, now: float, blame: Blame, reason: str, message: str) -> Verdict:
-    at = pod.finished_at if pod.finished_at is not None else now
+    at = now if pod.finished_at is None else min(pod.finished_at, now)  # a node's clock may be ahead of ours
     return Verdict(Failure(attempt, reason, message, at, pod.rank, pod.node, pod.exit_code), blame)
 
 
 def _exit_message(pod: Pod) -> str:
     if pod.failure_reason == "OOMKilled":
         return "the container used more memory than spec.trainer.resourcesPerNode.memory allows: raise it"
-    return f"the trainer exited with code {pod.exit_code}; see `kubectl logs {pod.name}`"
+    words = f": {pod.last_words}" if pod.last_words else ""
+    return f"the trainer exited with code {pod.exit_code}{words}; see `kubectl logs {pod.name}`"

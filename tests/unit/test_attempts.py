@@ -57,7 +57,7 @@ def test_a_refused_launch_gives_the_gang_back_and_is_tried_again_later() -> None
     decision = launch_failed(Situation(make_job(ranks=2), state, (seen,), None, NOW), "exceeded quota")
     assert decision.actions == (DeletePod(seen.name, seen.uid),)
     assert decision.wake_at == NOW + 30
-    assert told(decision, "Placed") == ("False", "LaunchFailed", "exceeded quota")
+    assert told(decision, "Placed") == ("False", "LaunchFailed", "exceeded quota; tried again every 30 s")
     assert look(decision.state, offer=make_offer(), now=NOW + 29).state.placement is None
     assert look(decision.state, offer=make_offer(), now=NOW + 30).state.attempt == 2
 
@@ -135,3 +135,13 @@ def test_a_job_that_cannot_run_as_written_fails_at_once() -> None:
     message = "rank 0 on node-0: dataset.target: no such column"
     assert told(decision, "Failed") == ("True", "InvalidDataset", message)
     assert decision.actions == (DeletePod("job-1-1", "pod-1-1"),)
+
+
+def test_a_pod_of_a_rank_that_was_not_placed_is_none_of_the_gangs() -> None:
+    stray = make_pod(7, phase=PodPhase.PENDING)
+    assert look(launched_state(), make_pod(), stray).state.phase is Phase.RUNNING
+
+
+def test_a_gang_that_was_given_back_does_not_say_that_it_starts() -> None:
+    stuck = make_pod(phase=PodPhase.PENDING, unschedulable_since=NOW - 15, waiting="0/9 nodes")
+    assert told(look(launched_state(), stuck), "Running")[:2] == ("False", "PinExpired")

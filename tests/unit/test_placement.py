@@ -228,7 +228,30 @@ INFEASIBLE: dict[str, tuple[Job, list[Node], str]] = {
         "spec.scheduling.gpuProducts is H100, but no node has the label nvidia.com/gpu.product: "
         "run GPU feature discovery, or leave gpuProducts out",
     ),
+    "no nodes at all, for a job without GPUs": (
+        make_job(gpus=0),
+        [],
+        "the cluster has no nodes: add nodes",
+    ),
+    "too few nodes have the product": (
+        make_job(ranks=2, scheduling=Scheduling(gpu_products=frozenset({"H100"}))),
+        [make_node("a", gpu_product="H100"), make_node("b", gpu_product="A100")],
+        "spec.trainer.numNodes is 2, but only 1 nodes of H100 are large enough for one rank: "
+        "lower spec.trainer.numNodes or resourcesPerNode, name more gpuProducts, or add nodes",
+    ),
+    "memory beyond all numbers": (
+        make_job(request=make_request(memory=10**20)),
+        make_nodes(1),
+        f"each rank asks for {10**20} bytes of memory, but the largest node has {512 * GIB}: "
+        "lower spec.trainer.resourcesPerNode or add a larger node",
+    ),
 }
+
+
+def test_a_job_without_gpus_does_not_wait_for_gpus() -> None:
+    full = make_snapshot([make_node("a")], {"a": Resources(cpu=64_000)})
+    message = refused(make_job(gpus=0), full).message
+    assert message.startswith("waiting for a node with enough free CPU and memory: 0 of 1 nodes fit")
 
 
 @pytest.mark.parametrize("case", INFEASIBLE)

@@ -83,17 +83,34 @@ def test_counted_restarts_wait_ever_longer(restarts: int, wait: int) -> None:
     assert look(state, offer=make_offer(), now=NOW + wait).state.attempt == 2
 
 
-def test_a_restart_for_the_clusters_fault_does_not_wait() -> None:
-    failure = Failure(1, "NodeLost", "lost", NOW)
-    state = JobState(attempt=1, restarts_counted=3, last_failure=failure)
+@pytest.mark.parametrize(("restarts", "wait"), [(1, 0), (2, 1), (3, 2), (4, 4), (8, 60), (5000, 60)])
+def test_a_restart_for_the_clusters_fault_waits_only_when_it_is_not_the_first(
+    restarts: int, wait: int
+) -> None:
+    failure = Failure(1, "UnexpectedAdmissionError", "no healthy device", NOW)
+    state = JobState(attempt=1, restarts_counted=3, restarts_infrastructure=restarts, last_failure=failure)
+    assert look(state, offer=make_offer(), now=NOW + wait).state.attempt == 2
+    assert look(state, offer=make_offer(), now=NOW + wait - 0.1).state.attempt == (1 if wait else 2)
+
+
+def test_a_gang_that_was_given_back_goes_to_the_queue_at_once() -> None:
+    failure = Failure(1, "PinExpired", "0/9 nodes", NOW)
+    state = JobState(attempt=1, restarts_infrastructure=9, last_failure=failure)
     assert look(state, offer=make_offer()).state.attempt == 2
+
+
+def test_what_to_do_about_a_refused_launch_stays_in_sight_until_the_next_try() -> None:
+    failure = Failure(1, "LaunchFailed", "exceeded quota", NOW)
+    state = JobState(attempt=1, last_failure=failure)
+    assert told(look(state, now=NOW + 20), "Placed") == ("False", "LaunchFailed", "exceeded quota")
 
 
 def test_a_suspended_job_first_ends_its_pods() -> None:
     decision = look(launched_state(start_time=NOW - 5), make_pod(), job=make_job(suspend=True))
     assert decision.actions == (DeletePod("job-1-0", "pod-1-0"),)
     assert decision.state.placement is None
-    assert told(decision, "Suspended") == ("False", "Suspending", "ending 1 pods")
+    for condition in ("Suspended", "Placed", "Running"):
+        assert told(decision, condition) == ("False", "Suspending", "ending 1 pods")
 
 
 def test_a_suspended_job_without_pods_rests() -> None:

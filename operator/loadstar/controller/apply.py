@@ -49,10 +49,10 @@ class Applier:
         tracked.written, tracked.state = status, state
 
     async def read_again(self, key: Key) -> None:
-        """Take the job in as it is now; it is forgotten where it is gone."""
+        """Take the job in as it is now, its status too: somebody else wrote. It is forgotten where it is gone."""
         namespace, name = key
         try:
-            self.caches.put_job(await self.kube.get(TRAINING_JOBS, name, namespace))
+            self.caches.put_job_and_state(await self.kube.get(TRAINING_JOBS, name, namespace))
         except NotFound:
             tracked = self.caches.jobs.get(key)
             if tracked is not None:
@@ -113,7 +113,9 @@ class Applier:
                 f"a {kind} named {name} exists and does not belong to this job: delete it or rename the job"
             ) from None
         except (Forbidden, Invalid) as error:
-            raise LaunchRefused(str(error)) from error
+            raise LaunchRefused(
+                f"{error}; lift the quota or the policy that it names, or change the job"
+            ) from error
 
 
 def _parsed(tracked: Tracked) -> TrainingJob:

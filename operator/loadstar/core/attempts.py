@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from loadstar.core import conditions as c
-from loadstar.core.backoff import LAUNCH_FAILED, retry_at
+from loadstar.core.backoff import LAUNCH_FAILED, PIN_EXPIRED, RELAUNCH_SECONDS, retry_at
 from loadstar.core.conditions import Status
 from loadstar.core.decisions import Action, CreatePod, CreateService, Decision, Event
 from loadstar.core.endings import fail
@@ -39,6 +39,7 @@ def begin(at: Situation, placement: Placement) -> Decision:
 
 def launch_failed(at: Situation, message: str) -> Decision:
     """The API server refused a pod (a quota, a policy): the gang is given back and tried again later."""
+    message = f"{message}; tried again every {RELAUNCH_SECONDS:g} s"
     failure = Failure(at.state.attempt, LAUNCH_FAILED, message, at.now)
     state = replace(at.state, phase=Phase.QUEUED, placement=None, last_failure=failure)
     state = set_at(at, state, c.PLACED, Status.FALSE, LAUNCH_FAILED, message)
@@ -127,10 +128,11 @@ def _give_back(at: Situation, pod: Pod) -> Decision:
     """The scheduler could not bind a pinned rank: the whole gang goes back to the queue, at no cost to the job."""
     node = _node_of(pod, at)
     message = f"rank {pod.rank} could not be scheduled to {node} within {at.pin_timeout:g} s: {pod.waiting}"
-    failure = Failure(at.state.attempt, "PinExpired", message, at.now, pod.rank, node)
+    failure = Failure(at.state.attempt, PIN_EXPIRED, message, at.now, pod.rank, node)
     state = replace(at.state, phase=Phase.QUEUED, placement=None, last_failure=failure)
-    state = set_at(at, state, c.PLACED, Status.FALSE, "PinExpired", message)
-    return Decision(state, deletions(at.living), (Event("PinExpired", message, warning=True),))
+    state = set_at(at, state, c.PLACED, Status.FALSE, PIN_EXPIRED, message)
+    state = set_at(at, state, c.RUNNING, Status.FALSE, PIN_EXPIRED, message)
+    return Decision(state, deletions(at.living), (Event(PIN_EXPIRED, message, warning=True),))
 
 
 def _end_attempt(at: Situation, verdict: Verdict) -> Decision:

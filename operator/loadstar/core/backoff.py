@@ -4,27 +4,40 @@ from loadstar.core.jobs import JobState
 
 LAUNCH_FAILED = "LaunchFailed"
 """Reason of an attempt whose pods the API server refused."""
+PIN_EXPIRED = "PinExpired"
+"""Reason of an attempt whose pods kube-scheduler could not bind; the time that this took is wait enough."""
 RELAUNCH_SECONDS = 30.0
 """How long a gang whose pods the API server refused waits before it is tried again."""
-BACKOFF_SECONDS = 10.0
-BACKOFF_CAP_SECONDS = 360.0
-"""Waits before counted restart n: BACKOFF_SECONDS doubled each time, up to the cap (as batch/v1 Job does)."""
+COUNTED_SECONDS = 10.0
+COUNTED_CAP_SECONDS = 360.0
+"""Waits before counted restart n: COUNTED_SECONDS doubled each time, up to the cap (as batch/v1 Job does)."""
+UNCOUNTED_SECONDS = 1.0
+UNCOUNTED_CAP_SECONDS = 60.0
+"""Waits before the second and later uncounted restarts: a node whose kubelet refuses every pod, at once and for ever,
+must not make a loop of it. The first one does not wait."""
 
 
 def retry_at(state: JobState) -> float:
-    """When the next attempt may start: at once, unless the last one ended by the program's own failure."""
+    """When the next attempt may start (Unix seconds): at once, unless the last one's end asks for a wait."""
     failure = state.last_failure
     if failure is None or failure.attempt != state.attempt:
         return 0.0
+    wait = wait_after_failure(state)
+    return failure.at + wait if wait else 0.0
+
+
+def wait_after_failure(state: JobState) -> float:
+    """Seconds from the last failure to the next attempt."""
+    failure = state.last_failure
+    if failure is None or failure.reason == PIN_EXPIRED:
+        return 0.0
     if failure.reason == LAUNCH_FAILED:
-        return failure.at + RELAUNCH_SECONDS
+        return RELAUNCH_SECONDS
     if failure.exit_code is None:
-        return 0.0
-    return failure.at + backoff(state)
+        return _doubled(UNCOUNTED_SECONDS, state.restarts_infrastructure - 1, UNCOUNTED_CAP_SECONDS)
+    return _doubled(COUNTED_SECONDS, state.restarts_counted, COUNTED_CAP_SECONDS)
 
 
-def backoff(state: JobState) -> float:
-    """Seconds that the next counted restart waits."""
-    if state.restarts_counted == 0:
-        return 0.0
-    return float(min(BACKOFF_SECONDS * 2.0 ** (state.restarts_counted - 1), BACKOFF_CAP_SECONDS))
+def _doubled(first: float, times: int, cap: float) -> float:
+    """`first` the first time, doubled each further time, up to the cap; 0 before the first time."""
+    return 0.0 if times < 1 else min(first * 2.0 ** min(times - 1, 32), cap)

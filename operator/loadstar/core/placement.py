@@ -173,8 +173,10 @@ def _unplaceable(
         return Unplaceable("Infeasible", infeasible, rejected, infeasible=True)
     wanted = f"{job.ranks} nodes" if job.ranks > 1 else "a node"
     refused = ", ".join(f"{r.nodes} {r.reason} (such as {r.example})" for r in rejected)
+    gpus = job.request.gpus
+    what = f"{gpus} free nvidia.com/gpu" if gpus else "enough free CPU and memory"
     message = (
-        f"waiting for {wanted} with {job.request.gpus} free nvidia.com/gpu each: "
+        f"waiting for {wanted} with {what}{' each' if job.ranks > 1 else ''}: "
         f"{fitting} of {len(snapshot.nodes)} nodes fit; refused: {refused}. "
         "It starts by itself when enough is free."
     )
@@ -191,7 +193,9 @@ def _large_enough(job: Job, snapshot: Snapshot) -> Mask:
 def _infeasible(job: Job, snapshot: Snapshot) -> str | None:
     """Why the gang can't run even with every node empty, with what to change; None when it could."""
     if not snapshot.nodes:
-        return "the cluster has no nodes: add nodes that offer nvidia.com/gpu"
+        return (
+            f"the cluster has no nodes: add nodes{' that offer nvidia.com/gpu' if job.request.gpus else ''}"
+        )
     if job.scheduling.gpu_products and not snapshot.offers(job.scheduling.gpu_products).any():
         return _no_such_product(job.scheduling.gpu_products, snapshot)
     for column, part, _, unit in _RESOURCES:
@@ -201,11 +205,16 @@ def _infeasible(job: Job, snapshot: Snapshot) -> str | None:
                 f"each rank asks for {asked} {unit}, but the largest node has {offered.max()}: "
                 "lower spec.trainer.resourcesPerNode or add a larger node"
             )
-    large_enough = int(_large_enough(job, snapshot).sum())
-    if large_enough < job.ranks:
+    large_enough, products = _large_enough(job, snapshot), job.scheduling.gpu_products
+    if products:
+        large_enough &= snapshot.offers(products)
+    if large_enough.sum() < job.ranks:
+        asked = f"spec.trainer.numNodes is {job.ranks}" if job.ranks > 1 else "the job needs a node"
+        of_these = f" of {', '.join(sorted(products))}" if products else ""
         return (
-            f"spec.trainer.numNodes is {job.ranks}, but only {large_enough} nodes are large enough for one rank: "
-            "lower spec.trainer.numNodes or resourcesPerNode, or add nodes"
+            f"{asked}, but only {large_enough.sum()} nodes{of_these} are large enough for one rank: "
+            f"lower spec.trainer.numNodes or resourcesPerNode, {'name more gpuProducts, ' if products else ''}"
+            "or add nodes"
         )
     return None
 

@@ -28,8 +28,9 @@ class Situation:
 
     @property
     def of_attempt(self) -> dict[int, Pod]:
-        """The pods of the current attempt by rank."""
-        return {pod.rank: pod for pod in self.pods if pod.attempt == self.state.attempt}
+        """The pods of the current attempt by rank; a pod of a rank that was not placed is none of them."""
+        ranks = len(self.state.placement.ranks) if self.state.placement else 0
+        return {pod.rank: pod for pod in self.pods if pod.attempt == self.state.attempt and pod.rank < ranks}
 
 
 def living(pods: tuple[Pod, ...]) -> tuple[Pod, ...]:

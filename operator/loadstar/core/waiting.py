@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from loadstar.core import attempts
 from loadstar.core import conditions as c
-from loadstar.core.backoff import backoff, retry_at
+from loadstar.core.backoff import LAUNCH_FAILED, retry_at, wait_after_failure
 from loadstar.core.conditions import Status
 from loadstar.core.decisions import Decision, Event
 from loadstar.core.jobs import JobState, Phase, Placement
@@ -21,14 +21,21 @@ def between_attempts(at: Situation) -> Decision:
         return Decision(state, deletions(at.living))
     resumes_at = retry_at(state)
     if at.now < resumes_at:
-        message = f"attempt {state.attempt + 1} starts after a back-off of {backoff(state):g} s"
-        state = set_at(at, state, c.PLACED, Status.FALSE, "BackOff", message)
-        return Decision(state, wake_at=resumes_at)
+        return Decision(_backing_off(at), wake_at=resumes_at)
     if at.offer is None:
         return Decision(state, wants_placement=True)
     if isinstance(at.offer.outcome, Placement):
         return attempts.begin(at, at.offer.outcome)
     return _queued(at, at.offer.outcome, at.offer.position)
+
+
+def _backing_off(at: Situation) -> JobState:
+    state, failure = at.state, at.state.last_failure
+    if failure is not None and failure.reason == LAUNCH_FAILED:  # what to do about it has to stay in sight
+        return set_at(at, state, c.PLACED, Status.FALSE, LAUNCH_FAILED, failure.message)
+    wait = wait_after_failure(state)
+    message = f"attempt {state.attempt + 1} starts after a back-off of {wait:g} s"
+    return set_at(at, state, c.PLACED, Status.FALSE, "BackOff", message)
 
 
 def _queued(at: Situation, refusal: Unplaceable, position: int | None) -> Decision:
@@ -49,6 +56,8 @@ def suspended(at: Situation) -> Decision:
     if at.living:
         message = f"ending {len(at.living)} pods"
         state = set_at(at, state, c.SUSPENDED, Status.FALSE, "Suspending", message)
+        state = set_at(at, state, c.PLACED, Status.FALSE, "Suspending", message)
+        state = set_at(at, state, c.RUNNING, Status.FALSE, "Suspending", message)
         return Decision(state, deletions(at.living))
     if state.conditions.is_true(c.SUSPENDED):
         return Decision(replace(state, phase=Phase.SUSPENDED))

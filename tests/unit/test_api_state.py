@@ -1,11 +1,15 @@
 """What the operator remembers survives a restart: state → status as JSON → state."""
 
+from collections.abc import Iterator
+from copy import deepcopy
 from datetime import UTC, datetime
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loadstar.api.state import job_of, refusal_status, state_of, status_of
+from loadstar.api.convert import job_of, parse_status
+from loadstar.api.state import refusal_status, state_of, status_of
 from loadstar.api.status import TrainingJobStatus
 from loadstar.core.conditions import Condition, Conditions, Status
 from loadstar.core.jobs import (
@@ -171,3 +175,33 @@ def test_a_job_is_read_in_exact_units() -> None:
     policy = found.run_policy
     assert (policy.backoff_limit, policy.active_deadline, policy.ttl_after_finished) == (1, 60, 0)
     assert datetime.fromtimestamp(found.created_at, UTC).isoformat() == "2026-11-22T05:00:00+00:00"
+
+
+GARBAGE: list[Any] = [None, -1, 1e308, True, "x", "2026-13-01T00:00:00Z", [], [None], {}, {"unknown": 1}]
+
+
+def places(part: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of everything inside of a JSON value."""
+    steps = part if isinstance(part, dict) else range(len(part)) if isinstance(part, list) else ()
+    for step in steps:
+        yield (*path, step)
+        yield from places(part[step], (*path, step))
+
+
+def with_garbage(document: dict[str, Any], path: tuple[Any, ...], garbage: Any) -> dict[str, Any]:
+    changed = deepcopy(document)
+    part: Any = changed
+    for step in path[:-1]:
+        part = part[step]
+    part[path[-1]] = garbage
+    return changed
+
+
+def test_garbage_anywhere_in_a_status_is_left_out_and_never_an_error() -> None:
+    failure = Failure(1, "Error", "it failed", NOW, 0, "node-a", 1)
+    conditions = conditions_of([Condition("Placed", Status.TRUE, "Placed", "", NOW, 1)])
+    whole = status_of(make_job(), make_state(ranks=2, last_failure=failure, conditions=conditions)).wire()
+    for path in places(whole):
+        for garbage in GARBAGE:
+            state = state_of(parse_status({"status": with_garbage(whole, path, garbage)}))
+            assert path[0] in {"attempt", "placement"} or state.placement is not None, (path, garbage)

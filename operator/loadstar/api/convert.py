@@ -1,4 +1,4 @@
-"""From the raw JSON of a TrainingJob to the typed one, and from its spec to the document that the trainer reads."""
+"""From the raw JSON of a TrainingJob to the typed one, and from that to the core's Job and the trainer's document."""
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
@@ -10,9 +10,12 @@ from pydantic_core import ErrorDetails
 
 from loadstar.api.dataset import DatasetSpec, SyntheticSpec
 from loadstar.api.model import ModelSpec
+from loadstar.api.quantities import byte_count, millicores
 from loadstar.api.spec import TrainingJobSpec, TrainingSpec
 from loadstar.api.status import TrainingJobStatus
 from loadstar.api.v1alpha1 import TrainingJob
+from loadstar.core import jobs as core
+from loadstar.core.resources import Resources
 
 DEFAULT_HIDDEN_LAYERS = (64, 64)
 DEFAULT_CHANNELS = (32, 64)
@@ -78,6 +81,40 @@ def _leave_out(document: dict[str, Any], detail: ErrorDetails) -> None:
     for step in parents:
         part = part[step]
     part.pop(name, None)
+
+
+def job_of(parsed: TrainingJob) -> core.Job:
+    """What is asked for, in the core's exact units."""
+    spec, metadata = parsed.spec, parsed.metadata
+    asked = spec.trainer.resources_per_node
+    scheduling, run_policy = spec.scheduling, spec.run_policy
+    return core.Job(
+        uid=metadata.uid,
+        namespace=metadata.namespace,
+        name=metadata.name,
+        generation=metadata.generation,
+        created_at=metadata.creation_timestamp.timestamp(),
+        ranks=spec.trainer.num_nodes,
+        request=Resources(
+            cpu=millicores(asked.cpu) if asked.cpu else 0,
+            memory=byte_count(asked.memory) if asked.memory else 0,
+            gpus=asked.gpus,
+            pods=1,
+        ),
+        scheduling=core.Scheduling(
+            policy=core.Policy(scheduling.policy),
+            alpha=scheduling.effective_alpha,
+            horizon=float(scheduling.horizon_seconds),
+            max_load=scheduling.max_load,
+            gpu_products=frozenset(scheduling.gpu_products or ()),
+        ),
+        run_policy=core.RunPolicy(
+            backoff_limit=run_policy.backoff_limit,
+            active_deadline=run_policy.active_deadline_seconds,
+            ttl_after_finished=run_policy.ttl_seconds_after_finished,
+        ),
+        suspend=spec.suspend,
+    )
 
 
 def trainer_document(spec: TrainingJobSpec) -> dict[str, Any]:

@@ -1,10 +1,8 @@
-"""Between the wire and the core: a TrainingJob as the core's Job and JobState, and a JobState as status."""
+"""Between the wire and the core: a status as the core's JobState, and a JobState as status."""
 
 from datetime import UTC, datetime
 
 from loadstar.api import status as wire
-from loadstar.api.quantities import byte_count, millicores
-from loadstar.api.v1alpha1 import TrainingJob
 from loadstar.core import jobs as core
 from loadstar.core.conditions import Condition, Conditions, Status
 from loadstar.core.resources import Resources
@@ -23,40 +21,6 @@ _TELLING = {
     core.Phase.FAILED: "Failed",
 }
 """The condition whose reason and message explain a phase."""
-
-
-def job_of(parsed: TrainingJob) -> core.Job:
-    """What is asked for, in the core's exact units."""
-    spec, metadata = parsed.spec, parsed.metadata
-    asked = spec.trainer.resources_per_node
-    scheduling, run_policy = spec.scheduling, spec.run_policy
-    return core.Job(
-        uid=metadata.uid,
-        namespace=metadata.namespace,
-        name=metadata.name,
-        generation=metadata.generation,
-        created_at=metadata.creation_timestamp.timestamp(),
-        ranks=spec.trainer.num_nodes,
-        request=Resources(
-            cpu=millicores(asked.cpu) if asked.cpu else 0,
-            memory=byte_count(asked.memory) if asked.memory else 0,
-            gpus=asked.gpus,
-            pods=1,
-        ),
-        scheduling=core.Scheduling(
-            policy=core.Policy(scheduling.policy),
-            alpha=scheduling.effective_alpha,
-            horizon=float(scheduling.horizon_seconds),
-            max_load=scheduling.max_load,
-            gpu_products=frozenset(scheduling.gpu_products or ()),
-        ),
-        run_policy=core.RunPolicy(
-            backoff_limit=run_policy.backoff_limit,
-            active_deadline=run_policy.active_deadline_seconds,
-            ttl_after_finished=run_policy.ttl_seconds_after_finished,
-        ),
-        suspend=spec.suspend,
-    )
 
 
 def state_of(status: wire.TrainingJobStatus) -> core.JobState:

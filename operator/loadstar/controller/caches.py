@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from loadstar.api.convert import InvalidTrainingJob, parse, parse_status
+from loadstar.api.convert import InvalidTrainingJob, job_of, parse, parse_status
 from loadstar.api.observe import ObservedNode, ObservedPod, observe_node, observe_pod, version_of
-from loadstar.api.state import job_of, state_of
+from loadstar.api.state import state_of
 from loadstar.api.v1alpha1 import TrainingJob
 from loadstar.core.jobs import Job, JobState
 from loadstar.core.pods import Pod

@@ -1,5 +1,6 @@
 """Installing, killing and removing the operator on a real cluster."""
 
+import os
 import subprocess
 
 import pytest
@@ -22,9 +23,9 @@ def kill_operator(operator: Installation) -> None:
     node = cluster.kubectl(
         "-n", NAMESPACE, "get", "pod", operator.pod(), "--output=jsonpath={.spec.nodeName}"
     )
-    environment = engine.ensure()
+    environment = {**os.environ, **engine.ensure()}
     script = "kill -9 $(pgrep -f 'loadstar run')"
-    subprocess.run(["docker", "exec", node, "sh", "-c", script], env=environment or None, check=True)
+    subprocess.run(["docker", "exec", node, "sh", "-c", script], env=environment, check=True)
 
 
 def test_a_killed_operator_changes_no_result_and_launches_nothing_twice(
@@ -51,7 +52,7 @@ def test_a_killed_operator_changes_no_result_and_launches_nothing_twice(
 def test_an_upgrade_leaves_a_running_job_alone(operator: Installation, jobs: Jobs) -> None:
     jobs.apply(iris_job("steady", trainer=on_gpus(1), training=LONG))
     jobs.wait_for_phase("steady", "Running")
-    operator.install(logLevel="debug")
+    operator.install(**{"log.level": "debug"})
     status = jobs.wait_for_phase("steady", "Succeeded")
     assert status["attempt"] == 1
     operator.install()
@@ -62,8 +63,9 @@ def test_uninstalling_leaves_only_the_crd_and_install_yaml_does_the_same_job(
 ) -> None:
     operator.uninstall()
     kinds = "clusterroles,clusterrolebindings"
-    left = operator.cluster.kubectl("get", kinds, "--output=name").split()
-    assert [name for name in left if "loadstar" in name] == []
+    selector = "--selector=app.kubernetes.io/part-of=loadstar"
+    assert operator.cluster.kubectl("get", kinds, selector, "--output=name") == ""
+    assert operator.cluster.kubectl("-n", NAMESPACE, "get", "all,leases", "--output=name") == ""
     assert "trainingjobs.loadstar.dev" in operator.cluster.kubectl("get", "crds", "--output=name")
 
     install = ROOT / "manifests" / "install.yaml"

@@ -24,7 +24,7 @@ def kill_operator(operator: Installation) -> None:
         "-n", NAMESPACE, "get", "pod", operator.pod(), "--output=jsonpath={.spec.nodeName}"
     )
     environment = {**os.environ, **engine.ensure()}
-    script = "kill -9 $(pgrep -f 'loadstar run')"
+    script = "kill -9 $(pgrep -f '[l]oadstar run')"
     subprocess.run(["docker", "exec", node, "sh", "-c", script], env=environment, check=True)
 
 

@@ -61,18 +61,18 @@ def test_an_upgrade_leaves_a_running_job_alone(operator: Installation, jobs: Job
 def test_uninstalling_leaves_only_the_crd_and_install_yaml_does_the_same_job(
     operator: Installation, jobs: Jobs
 ) -> None:
-    operator.uninstall()
-    kinds = "clusterroles,clusterrolebindings"
-    selector = "--selector=app.kubernetes.io/part-of=loadstar"
-    assert operator.cluster.kubectl("get", kinds, selector, "--output=name") == ""
-    assert operator.cluster.kubectl("-n", NAMESPACE, "get", "all,leases", "--output=name") == ""
-    assert "trainingjobs.loadstar.dev" in operator.cluster.kubectl("get", "crds", "--output=name")
-
     install = ROOT / "manifests" / "install.yaml"
-    operator.cluster.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={install}")
     try:
-        rollout = ("rollout", "status", "deployment/loadstar", "--timeout=90s")
-        operator.cluster.kubectl("-n", NAMESPACE, *rollout)
+        operator.uninstall()
+        kinds = "clusterroles,clusterrolebindings"
+        selector = "--selector=app.kubernetes.io/part-of=loadstar,app.kubernetes.io/managed-by=Helm"
+        assert operator.cluster.kubectl("get", kinds, selector, "--output=name") == ""
+        left = ("-n", NAMESPACE, "get", "all,leases", "--output=name")
+        jobs.wait_for("nothing is left", lambda: operator.cluster.kubectl(*left) == "")
+        assert "trainingjobs.loadstar.dev" in operator.cluster.kubectl("get", "crds", "--output=name")
+
+        operator.cluster.kubectl("apply", "--server-side", "--force-conflicts", f"--filename={install}")
+        operator.cluster.kubectl("-n", NAMESPACE, "rollout", "status", "deployment/loadstar", "--timeout=90s")
         jobs.apply(iris_job("plain", trainer=on_gpus(1)))
         jobs.wait_for_phase("plain", "Succeeded")
     finally:

@@ -10,7 +10,7 @@ from loadstar.api.labels import API_VERSION, ATTEMPT_LABEL, GROUP, KIND, PLURAL,
 from tests.cluster.api import Api, ApiError
 
 Json = dict[str, Any]
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 240.0
 ACCURACY = "0.9666666666666667"
 _POLL_SECONDS = 0.05
 
@@ -69,8 +69,16 @@ class Life:
                 self.api.delete(self._pod_path(running[-1]))
         elif not self.train_on and (not self.disturb or _attempt(running[0]) > 1):
             for pod in running:
-                self.api.merge(self._pod_path(pod), {"metadata": {"annotations": _ending(pod)}})
+                self._end(pod)
         return False
+
+    def _end(self, pod: Json) -> None:
+        """Have a pod's container end; one that went since it was seen is looked at again at the next push."""
+        try:
+            self.api.merge(self._pod_path(pod), {"metadata": {"annotations": _ending(pod)}})
+        except ApiError as error:
+            if error.code != 404:
+                raise
 
     def check_end(self) -> None:
         """What must hold once the job has ended and nothing moves any more."""

@@ -117,12 +117,17 @@ def _start(tree: Path, environment: dict[str, str]) -> None:
             stderr=log,
             start_new_session=True,
         )
+    _daemons.append(daemon)
     deadline = time.monotonic() + _START_SECONDS
     while not _answers(environment):
         if daemon.poll() is not None or time.monotonic() > deadline:
             _clean(tree)
             raise StepFailed(f"The private Docker engine did not start. {last_lines(paths.log())}")
         time.sleep(0.1)
+
+
+_daemons: list[subprocess.Popen[bytes]] = []
+"""Engines that this process started; they outlive it, and Python warns of a process whose object it collects."""
 
 
 def _command(env: dict[str, str], pool: IPv4Network) -> list[str]:

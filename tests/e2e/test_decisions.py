@@ -132,7 +132,8 @@ def test_a_gang_starts_whole_or_not_at_all(gpus: int, operator: Installation, jo
 
 def test_five_jobs_on_gpus_for_two_wait_with_a_reason_and_all_succeed(jobs: Jobs) -> None:
     names = [f"job-{number}" for number in range(5)]
-    jobs.apply(*(iris_job(name, trainer=on_gpus(2)) for name in names))
+    long = {"epochs": 400, "batchSize": 4}  # so that the queue stands still while it is looked at
+    jobs.apply(*(iris_job(name, trainer=on_gpus(2), training=long) for name in names))
 
     def waiting() -> list[str]:
         return [name for name in names if jobs.status(name).get("phase") == "Queued"]
@@ -143,7 +144,10 @@ def test_five_jobs_on_gpus_for_two_wait_with_a_reason_and_all_succeed(jobs: Jobs
         condition = jobs.condition(name, "Placed")
         assert (condition["status"], condition["reason"]) == ("False", "InsufficientResources")
         assert "InsufficientGPUs" in condition["message"]
-    positions = sorted(jobs.status(name)["queue"]["position"] for name in queued)
-    assert positions == [1, 2, 3]
+    jobs.wait_for(
+        "each has its own place in the queue",
+        lambda: sorted(jobs.status(name).get("queue", {}).get("position", 0) for name in queued) == [1, 2, 3],
+        seconds=20,
+    )
     for name in names:
         jobs.wait_for_phase(name, "Succeeded", seconds=180)

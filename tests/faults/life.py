@@ -80,28 +80,20 @@ class Life:
             if error.code != 404:
                 raise
 
-    def check_end(self, *, one_operator: bool = True) -> None:
-        """What must hold once the job has ended and nothing moves any more.
-
-        Of two operators that believe to lead at once each may count, and end, an attempt of its own, and attempt and
-        placement in status may be the other one's: that costs a restart, but never runs two attempts side by side.
-        """
+    def check_end(self) -> None:
+        """What must hold once the job has ended and nothing moves any more."""
         job, pods = self.job(), self.pods()
         status = job["status"]
         assert status["phase"] == "Succeeded", status
         assert status["accuracy"] == ACCURACY
         assert status["observedGeneration"] == job["metadata"]["generation"]
-        if one_operator:
-            assert status["restarts"] == {"counted": 0, "infrastructure": int(self.disturb)}, status
-            assert status["attempt"] == 1 + int(self.disturb)
-        else:
-            assert status["restarts"]["counted"] == 0, status
+        assert status["restarts"] == {"counted": 0, "infrastructure": int(self.disturb)}
+        assert status["attempt"] == 1 + int(self.disturb)
         assert [pod for pod in pods if pod["status"]["phase"] not in {"Succeeded", "Failed"}] == []
-        if one_operator:
-            last = [pod for pod in pods if _attempt(pod) == status["attempt"]]
-            assert sorted(_rank(pod) for pod in last) == list(range(self.ranks))
-            placed = {name["name"] for name in status["placement"]["nodes"]}
-            assert {pod["spec"]["nodeName"] for pod in last} == placed
+        last = [pod for pod in pods if _attempt(pod) == status["attempt"]]
+        assert sorted(_rank(pod) for pod in last) == list(range(self.ranks))
+        placed = {name["name"] for name in status["placement"]["nodes"]}
+        assert {pod["spec"]["nodeName"] for pod in last} == placed
 
     def _check_always(self, job: Json, pods: Iterable[Json]) -> None:
         living = [pod for pod in pods if pod["status"]["phase"] in {"Pending", "Running"}]

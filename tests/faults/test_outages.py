@@ -121,7 +121,7 @@ def test_two_operators_that_both_believe_to_lead_do_no_harm(cluster: ControlPlan
         ended = at_rest(lambda: versions(lives))
         assert at_rest(lambda: versions(lives)) == ended
         for life in lives:
-            life.check_end(one_operator=False)
+            life.check_end()
 
 
 def _answers(cluster: ControlPlane) -> bool:

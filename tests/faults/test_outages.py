@@ -15,7 +15,10 @@ from tests.faults.life import Life, at_rest, until
 
 pytestmark = pytest.mark.controlplane
 
-OUTAGE_SECONDS = 20.0
+QUICK_LEASE = {"lease_duration_seconds": "3", "lease_renew_seconds": "2", "lease_retry_seconds": "0.5"}
+"""The usual Lease, in a hurry; its length decides for how long a fault has to last to be felt."""
+OUTAGE_SECONDS = 6.0
+"""Twice as long as that Lease lasts: the leader has ended by itself before the API server is back."""
 
 
 @contextmanager
@@ -53,12 +56,14 @@ def versions(lives: list[Life]) -> list[str]:
     return [life.job()["metadata"]["resourceVersion"] for life in lives]
 
 
-def test_while_the_api_server_is_away_nothing_is_lost(cluster: ControlPlane, keeper: Keeper) -> None:
+def test_while_the_api_server_is_away_nothing_is_lost(cluster: ControlPlane) -> None:
+    keeper = Keeper(cluster, **QUICK_LEASE)
     with kept(keeper):
         before = begun(cluster, "outage", 3, disturb=True)
         until("one gang to run", lambda: any(life.push() or "Running" in life.phases for life in before))
         cluster.apiserver.kill()
-        time.sleep(OUTAGE_SECONDS)  # the fault itself: longer than the Lease lasts
+        time.sleep(OUTAGE_SECONDS)  # the fault itself
+        until("the leader to end", lambda: keeper.process.identity is None)
         cluster.apiserver.start()
         until("the API to answer", lambda: _answers(cluster))
         lived(before, keeper)
@@ -79,8 +84,7 @@ def test_an_operator_whose_watches_are_deaf_learns_all_from_full_lists(cluster: 
 
 
 def test_a_paused_leader_that_wakes_up_late_does_no_harm(cluster: ControlPlane) -> None:
-    times = {"lease_duration_seconds": "3", "lease_renew_seconds": "2", "lease_retry_seconds": "0.5"}
-    first, second = Keeper(cluster, "first", **times), Keeper(cluster, "second", **times)
+    first, second = Keeper(cluster, "first", **QUICK_LEASE), Keeper(cluster, "second", **QUICK_LEASE)
     with kept(first):
         lives = begun(cluster, "paused", 2, disturb=True)
         for life in lives:
@@ -107,11 +111,6 @@ def _runs_again(life: Life) -> bool:
     return bool(status.get("attempt") == 2 and status["phase"] == "Running")
 
 
-@pytest.mark.xfail(
-    strict=False,
-    reason="known defect: two operators that lead at once, each by a stale memory of the status, can run two attempts "
-    "side by side; the Lease keeps this from happening with one Lease name",
-)
 def test_two_operators_that_both_believe_to_lead_do_no_harm(cluster: ControlPlane) -> None:
     both = [Keeper(cluster, name, lease_name=name) for name in ("one", "other")]
     with kept(*both):

@@ -159,12 +159,16 @@ async def test_status_without_a_version_that_landed_on_another_job_is_told(
         await kube.apply_status(TRAINING_JOBS, applied(job, phase="Running"), field_manager="loadstar")
 
 
-async def test_status_with_an_old_version_of_the_same_job_is_applied(kube: Kube, job: dict[str, Any]) -> None:
-    namespace = job["metadata"]["namespace"]
-    await kube.patch(TRAINING_JOBS, "iris", namespace, {"metadata": {"labels": {"touched": "yes"}}})
-    old = applied(job, version=job["metadata"]["resourceVersion"], phase="Running")
-    written = await kube.apply_status(TRAINING_JOBS, old, field_manager="loadstar")
-    assert written["status"] == {"phase": "Running"}
+async def test_status_with_an_old_version_of_the_same_job_is_not_applied(
+    kube: Kube, job: dict[str, Any]
+) -> None:
+    first = applied(job, version=job["metadata"]["resourceVersion"], phase="Queued")
+    await kube.apply_status(TRAINING_JOBS, first, field_manager="loadstar")
+    late = applied(job, version=job["metadata"]["resourceVersion"], phase="Running")
+    with pytest.raises(Conflict):
+        await kube.apply_status(TRAINING_JOBS, late, field_manager="loadstar")
+    found = await kube.get(TRAINING_JOBS, "iris", job["metadata"]["namespace"])
+    assert found["status"] == {"phase": "Queued"}
 
 
 async def test_status_is_not_applied_to_a_job_that_is_gone(kube: Kube, job: dict[str, Any]) -> None:

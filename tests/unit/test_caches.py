@@ -48,12 +48,61 @@ async def test_a_job_is_remembered_with_the_state_that_its_status_holds() -> Non
     assert caches.jobs[KEY].state == state
 
 
-async def test_the_status_of_a_job_that_is_known_already_is_our_own_echo() -> None:
+def wrote(caches: Caches, version: int, state: JobState) -> None:
+    """This operator's write of a state was answered."""
+    caches.wrote(caches.jobs[KEY], state, raw.job(version, status=status(state)))
+
+
+def at_version(version: int, attempt: int) -> dict[str, Any]:
+    return raw.job(version, status=status(make_state(attempt=attempt)))
+
+
+async def test_the_echo_of_our_own_write_changes_nothing() -> None:
     caches = Caches()
     caches.put_job(raw.job(17))
-    mine = caches.jobs[KEY].state = make_state(attempt=2)
-    caches.put_job(raw.job(18, status=status(make_state(attempt=1))))
-    assert caches.jobs[KEY].state == mine
+    wrote(caches, 18, make_state(attempt=1))
+    caches.put_job(at_version(18, attempt=1))
+    caches.put_job(at_version(19, attempt=1) | {"metadata": raw.job(19)["metadata"] | {"labels": {"a": "b"}}})
+    tracked = caches.jobs[KEY]
+    assert (tracked.version, tracked.outdated, tracked.state.attempt) == (19, False, 1)
+
+
+async def test_an_echo_that_comes_before_the_answer_to_the_write_is_our_own() -> None:
+    caches = Caches()
+    caches.put_job(raw.job(17))
+    caches.put_job(at_version(18, attempt=1))
+    assert caches.jobs[KEY].outdated
+    wrote(caches, 18, make_state(attempt=1))
+    assert not caches.jobs[KEY].outdated
+
+
+async def test_a_status_of_somebody_else_is_noticed_also_before_our_own_write_is_answered() -> None:
+    caches = Caches()
+    caches.put_job(raw.job(17))
+    caches.put_job(at_version(19, attempt=2))
+    wrote(caches, 18, make_state(attempt=1))
+    tracked = caches.jobs[KEY]
+    assert (tracked.version, tracked.outdated) == (19, True)
+
+
+async def test_what_is_read_again_is_what_is_decided_from() -> None:
+    caches = Caches()
+    caches.put_job(at_version(17, attempt=1))
+    caches.put_pod(raw.pod())
+    caches.put_job(at_version(18, attempt=2))
+    later = raw.pod(attempt=2)
+    caches.adopt(at_version(19, attempt=2), [later])
+    tracked = caches.jobs[KEY]
+    assert (tracked.version, tracked.outdated, tracked.state.attempt) == (19, False, 2)
+    assert [pod.name for pod in caches.pods_of(UID, NOW)] == ["iris-2-0"]
+
+
+async def test_what_is_seen_while_the_job_is_read_again_is_not_lost() -> None:
+    caches = Caches()
+    caches.put_job(at_version(17, attempt=1))
+    caches.put_job(at_version(20, attempt=3))
+    caches.adopt(at_version(19, attempt=2), [])
+    assert caches.jobs[KEY].outdated
 
 
 async def test_a_status_of_another_version_is_read_as_far_as_it_is_understood() -> None:

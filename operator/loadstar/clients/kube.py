@@ -28,7 +28,6 @@ Observe: TypeAlias = Callable[[str, str, int, float], None]
 """(verb, plural, HTTP status or 0, seconds), told of each attempt."""
 
 RELISTS: Final = 3
-ATTEMPTS_TO_APPLY: Final = 5
 MERGE_PATCH: Final = "application/merge-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 
@@ -125,29 +124,17 @@ class Kube:
 
         What `field_manager` applied before and leaves out now is removed; a field that the kind does not have
         raises Invalid. With `metadata.uid`, Conflict is raised where the name belongs to another object by now.
-        The API server itself ignores the uid of a status: give `metadata.resourceVersion` (as last seen of that
-        uid; an old one costs two more calls) for a write that cannot land on the other object.
+        The API server itself ignores the uid of a status, so this is told after the write; with
+        `metadata.resourceVersion`, Conflict is raised before it, and wherever the object changed since.
         """
-        metadata = dict(body["metadata"])
-        uid, name, namespace = metadata.get("uid"), metadata["name"], metadata.get("namespace", "")
-        path = resource.path(name, namespace, "status")
+        metadata = body["metadata"]
+        uid, path = (
+            metadata.get("uid"),
+            resource.path(metadata["name"], metadata.get("namespace", ""), "status"),
+        )
         query = {"fieldManager": field_manager, "force": str(force).lower()}
-        for _ in range(ATTEMPTS_TO_APPLY):
-            full = {"apiVersion": resource.api_version, "kind": resource.kind, **body, "metadata": metadata}
-            try:
-                applied = await self._call(
-                    "apply", resource, Exchange("PATCH", path, query, full, APPLY_PATCH)
-                )
-                break
-            except Conflict:
-                if "resourceVersion" not in metadata:
-                    raise
-                current = (await self.get(resource, name, namespace))["metadata"]
-                if uid is not None and current["uid"] != uid:
-                    raise
-                metadata["resourceVersion"] = current["resourceVersion"]
-        else:
-            raise Unavailable(f"apply {path}: changed by others each of {ATTEMPTS_TO_APPLY} times")
+        full = {"apiVersion": resource.api_version, "kind": resource.kind, **body}
+        applied = await self._call("apply", resource, Exchange("PATCH", path, query, full, APPLY_PATCH))
         if uid is not None and applied["metadata"]["uid"] != uid:
             raise Conflict(f"apply {path}: the name belongs to another object than {uid} by now", status=409)
         return applied

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadstar.api import labels
-from loadstar.api.observe import version_of
 from loadstar.api.pods import build_pod, build_service
 from loadstar.api.state import refusal_status, status_of
 from loadstar.api.v1alpha1 import TrainingJob
-from loadstar.clients.errors import AlreadyExists, Forbidden, Invalid, NotFound
+from loadstar.clients.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from loadstar.clients.kube import Kube
 from loadstar.clients.resources import PODS, SERVICES, TRAINING_JOBS
 from loadstar.controller.caches import Caches, Key, Tracked
@@ -34,29 +33,42 @@ class Applier:
     async def write(self, key: Key, tracked: Tracked, state: JobState) -> None:
         """Make status say `state`, then remember it.
 
-        Raises Conflict where the job is not as it was last seen, NotFound where it is gone: of a job that was deleted
-        and made anew under its name, the successor must not get the status of the one before.
+        Raises Conflict where the job or its status is not as it was last seen, NotFound where it is gone. So one
+        state follows from another also where two operators write, and of a job that was deleted and made anew under
+        its name, the successor does not get the status of the one before.
         """
-        job = tracked.job
+        if tracked.outdated:
+            raise Conflict("somebody else wrote the status")
+        job, (namespace, name) = tracked.job, key
         status = (refusal_status(state) if job is None else status_of(job, state)).wire()
-        if status != tracked.written:
-            namespace, name = key
-            metadata = {"namespace": namespace, "name": name, "uid": tracked.uid}
-            metadata["resourceVersion"] = str(tracked.version)
-            body = {"metadata": metadata, "status": status}
-            written = await self.kube.apply_status(TRAINING_JOBS, body, field_manager=labels.LIFECYCLE_OWNER)
-            tracked.version = version_of(written)
-        tracked.written, tracked.state = status, state
+        metadata = {"namespace": namespace, "name": name, "uid": tracked.uid}
+        metadata["resourceVersion"] = str(tracked.version)
+        body = {"metadata": metadata, "status": status}
+        answer = await self.kube.apply_status(TRAINING_JOBS, body, field_manager=labels.LIFECYCLE_OWNER)
+        self.caches.wrote(tracked, state, answer)
+
+    async def confirm(self, key: Key, tracked: Tracked) -> None:
+        """Raises Conflict unless the status is still what `tracked` says, NotFound where the job is gone.
+
+        For actions that no write of the status goes before: that write would have been the same proof.
+        """
+        namespace, name = key
+        self.caches.put_job(await self.kube.get(TRAINING_JOBS, name, namespace))
+        if self.caches.jobs.get(key) is not tracked or tracked.outdated:
+            raise Conflict("somebody else wrote the status")
 
     async def read_again(self, key: Key) -> None:
-        """Take the job in as it is now, its status too: somebody else wrote. It is forgotten where it is gone."""
+        """Take the job in as it is now, with its status and pods: somebody else wrote. Where it is gone, forget it."""
         namespace, name = key
         try:
-            self.caches.put_job_and_state(await self.kube.get(TRAINING_JOBS, name, namespace))
+            job = await self.kube.get(TRAINING_JOBS, name, namespace)
         except NotFound:
             tracked = self.caches.jobs.get(key)
             if tracked is not None:
                 self.caches.drop_job(key, tracked.uid)
+            return
+        selector = f"{labels.JOB_NAME_LABEL}={name}"
+        self.caches.adopt(job, await self.kube.list(PODS, namespace, label_selector=selector))
 
     async def act(self, key: Key, tracked: Tracked, actions: tuple[Action, ...]) -> None:
         """Carry the actions out. Raises LaunchRefused where a create can't succeed by trying again at once."""

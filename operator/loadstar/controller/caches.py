@@ -26,9 +26,11 @@ NODE_LOST_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Tracked:
-    """One TrainingJob: as asked for, or why it can't be read, and the state that the operator wrote last.
+    """One TrainingJob: as asked for, or why it can't be read, and the state that the operator decides from.
 
-    The state is read from status once, when the job is first seen; from then on the reconciler is its only writer.
+    `state` stands for the status `said`: it was read from it, or written as it. `seen` is the status at `version`, the
+    newest that is known. Where the two differ, somebody else wrote since, and nothing may be decided from `state`
+    before it is read again (`Applier.read_again`).
     """
 
     uid: str
@@ -36,9 +38,14 @@ class Tracked:
     generation: int
     asked: tuple[TrainingJob, Job] | InvalidTrainingJob
     state: JobState
+    said: Raw
+    seen: Raw
     deleting: bool = False
-    written: dict[str, Any] | None = None
-    """The status as last written, None before the first write of this process."""
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the status is not what this operator remembers of it."""
+        return self.seen != self.said
 
     @property
     def job(self) -> Job | None:
@@ -73,21 +80,37 @@ class Caches:
             asked = problem
         if known is not None and known.uid == metadata["uid"]:
             tracked = known
-            tracked.asked, tracked.version = asked, version
+            tracked.asked, tracked.version, tracked.seen = asked, version, status_in(raw)
         else:
-            tracked = Tracked(metadata["uid"], version, 0, asked, state_of(parse_status(raw)))
+            status = status_in(raw)
+            tracked = Tracked(metadata["uid"], version, 0, asked, state_of(parse_status(raw)), status, status)
             self.jobs[key] = tracked
         tracked.generation = metadata.get("generation", 1)
         tracked.deleting = "deletionTimestamp" in metadata
         return key
 
-    def put_job_and_state(self, raw: Raw) -> None:
-        """Take in a TrainingJob whose status may be another operator's work: its word counts, not our memory."""
+    def adopt(self, raw: Raw, pods: Collection[Raw]) -> None:
+        """Take in a job just read, its status too, and then all of its pods, which were read after it.
+
+        In this order a pod that the status speaks of is there, unless it is gone.
+        """
         key = self.put_job(raw)
         tracked = self.jobs[key]
-        if tracked.uid == raw["metadata"]["uid"]:
-            tracked.state = state_of(parse_status(raw))
-            tracked.written = None
+        if tracked.version == version_of(
+            raw
+        ):  # else something newer came meanwhile, and it is read once more
+            tracked.state, tracked.said = state_of(parse_status(raw)), tracked.seen
+        before = {seen.uid: seen.name for seen in self.owned_by(tracked.uid)}
+        for pod in pods:
+            self.put_pod(pod)
+        for uid in before.keys() - {pod["metadata"]["uid"] for pod in pods}:
+            self.drop_pod((key[0], before[uid]), uid)
+
+    def wrote(self, tracked: Tracked, state: JobState, answer: Raw) -> None:
+        """A status was written; `answer` is the job with it. What was seen since the write is not forgotten."""
+        tracked.state, tracked.said = state, status_in(answer)
+        if version_of(answer) >= tracked.version:
+            tracked.version, tracked.seen = version_of(answer), tracked.said
 
     def drop_job(self, key: Key, uid: str) -> None:
         """Forget a deleted job, unless its name belongs to another one by now."""
@@ -170,3 +193,9 @@ class Caches:
         if seen is None:
             return bool(self.nodes)
         return seen.not_ready_since is not None and now - seen.not_ready_since >= NODE_LOST_SECONDS
+
+
+def status_in(raw: Raw) -> Raw:
+    """The lifecycle's share of a status, which this operator alone writes."""
+    status: Raw = raw.get("status") or {}
+    return status

@@ -12,6 +12,9 @@ from loadstar.controller.workqueue import WorkQueue
 WATCH_SECONDS = 300
 """The API server ends a watch after this long and Kopf begins it anew: a connection that died silently is noticed."""
 
+ECHO_SECONDS = 0.5
+"""Until a status that is not ours is read: it mostly is ours, come before the answer to its write."""
+
 PROGRESS_SECONDS = 0.2
 PROGRESS_SECONDS_EACH = 0.2
 PROGRESS_CAP_SECONDS = 10.0
@@ -40,6 +43,8 @@ def register(
             board.capacity_changed()
         elif note_job(caches, raw):
             queue.add(key)
+        elif caches.jobs[key].outdated:
+            queue.add_after(key, ECHO_SECONDS)
 
     @kopf.on.event("", "v1", "pods", registry=registry)
     async def pod(event: kopf.RawEvent, **_: Any) -> None:

@@ -77,6 +77,9 @@ class Reconciler:
     async def _pass(self, key: Key) -> None:
         self.board.progressing.discard(key)
         tracked = self.caches.jobs.get(key)
+        if tracked is not None and tracked.outdated:
+            await self._read_again(key)
+            tracked = self.caches.jobs.get(key)
         if tracked is None or tracked.deleting:  # owner references take care of what is left
             self.board.leave(key)
             return
@@ -85,12 +88,17 @@ class Reconciler:
         try:
             await self._carry_out(key, tracked, decision)
         except (NotFound, Conflict) as changed:
-            log.info("%s/%s: not as it was last seen, it is read again: %s", *key, changed)
-            await self.applier.read_again(key)
+            log.info("%s/%s: not as it was last seen: %s", *key, changed)
+            await self._read_again(key)
             self.queue.add(key)
             return
         if decision.wake_at is not None:
             self.queue.add_after(key, decision.wake_at - self.clock())
+
+    async def _read_again(self, key: Key) -> None:
+        log.info("%s/%s: the status is not what was written last, it is read again", *key)
+        await self.applier.read_again(key)
+        self.board.capacity_changed()
 
     def _decide(self, tracked: Tracked, now: float) -> Decision:
         if tracked.job is None:
@@ -110,9 +118,12 @@ class Reconciler:
         )
 
     async def _carry_out(self, key: Key, tracked: Tracked, decision: Decision) -> None:
+        before = tracked.state
         unanswered = decision.wants_placement and tracked.uid not in self.board.offers
         if not unanswered:  # the cycle answers in a moment, and that is what is written
             await self._write(key, tracked, decision)
+        if decision.actions and tracked.state is before:
+            await self.applier.confirm(key, tracked)
         if decision.wants_placement:
             self.board.want(key, tracked.uid)
         else:
@@ -128,7 +139,7 @@ class Reconciler:
 
     async def _write(self, key: Key, tracked: Tracked, decision: Decision) -> None:
         before, state = tracked.state, decision.state
-        if state != before or tracked.written is None:
+        if state != before:
             await self.applier.write(key, tracked, state)
         if isinstance(state.placement, Placement) and state.attempt != before.attempt:
             self.board.take(tracked.uid)

@@ -31,10 +31,10 @@ class Relist:
     namespaces: frozenset[str]
 
     async def everything(self) -> None:
-        """List nodes, pods and jobs. Raises what the client raises; NotFound means that the CRD is not installed."""
+        """List nodes, jobs and pods. Raises what the client raises; NotFound means that the CRD is not installed."""
         await self._nodes()
-        await self._pods()
         await self._jobs()
+        await self._pods()  # after the jobs: a pod that a status speaks of is then there, unless it is gone
         self.board.capacity_changed()
 
     async def run(self, resync: float, relist: float) -> None:

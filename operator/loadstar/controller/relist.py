@@ -19,6 +19,10 @@ log = logging.getLogger(__name__)
 HEARTBEAT: Final[Key] = ("", "")
 """Goes through the queue and the workers like a job, so that liveness is that of the whole path."""
 
+SETTLING_SECONDS: Final = (2.0, 10.0)
+"""From the start until everything is listed once more: Kopf's watches begin some moments after our first lists, on a
+busy machine later, and of what went away in between no watch tells."""
+
 
 @dataclass(frozen=True, slots=True)
 class Relist:
@@ -38,17 +42,23 @@ class Relist:
         self.board.capacity_changed()
 
     async def run(self, resync: float, relist: float) -> None:
-        """Sweep every `resync` seconds and list every `relist` seconds, until cancelled."""
+        """Sweep every `resync` seconds and list every `relist` seconds, until cancelled; more often at the start."""
+        settling = [time.monotonic() + seconds for seconds in SETTLING_SECONDS]
         listed_at = time.monotonic()
         while True:
-            await asyncio.sleep(resync)
-            if time.monotonic() - listed_at >= relist:
-                listed_at = time.monotonic()
-                try:
-                    await self.everything()
-                except ClientError as error:
-                    log.warning("the periodic list failed, the watches go on: %s", error)
+            await asyncio.sleep(min(resync, settling[0] - time.monotonic()) if settling else resync)
+            now = time.monotonic()
+            if now - listed_at >= relist or (settling and now >= settling[0]):
+                settling = [moment for moment in settling if moment > now]
+                listed_at = now
+                await self._list_again()
             self.sweep()
+
+    async def _list_again(self) -> None:
+        try:
+            await self.everything()
+        except ClientError as error:
+            log.warning("the periodic list failed, the watches go on: %s", error)
 
     def sweep(self) -> None:
         """Have every job looked at, for what time alone changes, and a key of nobody's, as a sign of life."""

@@ -1,20 +1,29 @@
-"""`make test`: every stage in order, one table at the end, and nothing skipped without a word.
+"""`make test`: every stage, one table at the end, and nothing skipped without a word.
 
 python -m tests.stages [STAGE …]      all stages, or the named ones
+
+Stages that need the container engine run beside those that do not, as most tests on clusters wait rather than
+work. What such a stage prints is shown when it ends, and is in build/reports/<stage>.log meanwhile. Stages of
+one kind alone are shown as they run.
 """
 
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event, Lock
+from typing import IO
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "build" / "reports"
 SOURCES = ("operator", "images", "tests")
+_SIGN_OF_LIFE_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,8 @@ class Stage:
 
     name: str
     commands: tuple[tuple[str, ...], ...]
+    engine: bool = False
+    """Whether it needs the container engine; such stages run one after the other."""
 
 
 @dataclass
@@ -30,8 +41,8 @@ class Outcome:
     """How a stage went."""
 
     stage: str
-    seconds: float
-    ok: bool
+    seconds: float = 0.0
+    ok: bool = True
     passed: int = 0
     failed: int = 0
     skipped: list[str] = field(default_factory=list)
@@ -56,11 +67,13 @@ STAGES = (
     ),
     Stage("contracts", (("lint-imports",),)),
     Stage("unit", (_pytest("tests/unit", "tests/properties", "tests/contract", "tests/chart"),)),
-    Stage("trainer", (_module("tests.trainer"),)),
+    Stage("trainer", (_module("tests.trainer"),), engine=True),
     Stage("integration", (_pytest("tests/integration", "tests/faults", "-m", "not kind and not engine"),)),
     # The engine's own tests need it idle, so they come before any cluster does.
-    Stage("engine", (_pytest("tests/cluster", "tests/integration", "-m", "engine and not kind"),)),
-    Stage("e2e", (_pytest("tests/e2e", "tests/integration", "-m", "kind"),)),
+    Stage(
+        "engine", (_pytest("tests/cluster", "tests/integration", "-m", "engine and not kind"),), engine=True
+    ),
+    Stage("e2e", (_pytest("tests/e2e", "tests/integration", "-m", "kind"),), engine=True),
 )
 
 
@@ -72,31 +85,111 @@ def main(names: Sequence[str]) -> int:
         print(f"no such stage: {', '.join(unknown)}; there are {', '.join(known)}", file=sys.stderr)
         return 2
     REPORTS.mkdir(parents=True, exist_ok=True)
-    outcomes = [_run(stage) for stage in STAGES if not names or stage.name in names]
-    _report(outcomes)
+    chosen = [stage for stage in STAGES if not names or stage.name in names]
+    started = time.monotonic()
+    outcomes = Run(chosen).outcomes()
+    _report(outcomes, time.monotonic() - started)
     return 0 if all(outcome.ok for outcome in outcomes) else 1
 
 
-def _run(stage: Stage) -> Outcome:
-    print(f"\n=== {stage.name} ".ljust(100, "="), flush=True)
-    outcome = Outcome(stage.name, 0.0, ok=True)
-    started = time.monotonic()
-    for number, command in enumerate(stage.commands):
-        report = REPORTS / f"{stage.name}-{number}.xml"
-        report.unlink(missing_ok=True)
-        junit = (f"--junitxml={report}",) if "pytest" in command else ()
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        code = subprocess.run(
-            (*command, *junit), cwd=ROOT, env=os.environ | {"PATH": path}, check=False
-        ).returncode
-        outcome.ok = outcome.ok and code == 0
-        if junit:
-            _count(report, outcome)
-        else:
-            outcome.passed += code == 0
-            outcome.failed += code != 0
-    outcome.seconds = time.monotonic() - started
-    return outcome
+class Run:
+    """One run of some stages, in at most two lanes side by side: those with the engine, and those without."""
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        self._stages = stages
+        lanes = ([stage for stage in stages if stage.engine is engine] for engine in (False, True))
+        self._lanes = [lane for lane in lanes if lane]
+        self._outcomes: dict[str, Outcome] = {}
+        self._started: dict[str, float] = {}
+        self._printing = Lock()
+        self._interrupted = Event()
+
+    def outcomes(self) -> list[Outcome]:
+        """Run them; what came of each, in the order of the stages."""
+        with ThreadPoolExecutor(max_workers=len(self._lanes) or 1) as pool:
+            lanes = [pool.submit(self._run_all, lane) for lane in self._lanes]
+            try:
+                self._follow(lanes)
+            except KeyboardInterrupt:
+                self._interrupted.set()  # the commands got the signal, too: the pool waits until they have ended
+                raise
+        return [self._outcomes[stage.name] for stage in self._stages]
+
+    def _follow(self, lanes: Sequence[Future[None]]) -> None:
+        """Wait for the lanes, with a line now and then that shows that something goes on."""
+        waiting = set(lanes)
+        while waiting:
+            _, waiting = wait(waiting, timeout=_SIGN_OF_LIFE_SECONDS)
+            if waiting and self._side_by_side:
+                self._show_life()
+        for lane in lanes:
+            lane.result()
+
+    @property
+    def _side_by_side(self) -> bool:
+        return len(self._lanes) > 1
+
+    def _show_life(self) -> None:
+        now = time.monotonic()
+        with self._printing:
+            running = [name for name in self._started if name not in self._outcomes]
+            for name in running:
+                print(f"  {name}, {now - self._started[name]:.0f} s: {_last_line(_log(name))}", flush=True)
+
+    def _run_all(self, lane: Sequence[Stage]) -> None:
+        for stage in lane:
+            if self._interrupted.is_set():
+                return
+            outcome = Outcome(stage.name)
+            started = self._started[stage.name] = time.monotonic()
+            with self._output(stage) as output:
+                for number, command in enumerate(stage.commands):
+                    _execute(command, REPORTS / f"{stage.name}-{number}.xml", output, outcome)
+            outcome.seconds = time.monotonic() - started
+            self._outcomes[stage.name] = outcome
+
+    @contextmanager
+    def _output(self, stage: Stage) -> Iterator[IO[str] | None]:
+        """Where a stage's commands print to: None, our own output, or a log that is shown at the stage's end."""
+        heading = f"\n=== {stage.name} ".ljust(100, "=")
+        if not self._side_by_side:
+            print(heading, flush=True)
+            yield None
+            return
+        with _log(stage.name).open("w") as log:
+            yield log
+        with self._printing:
+            print(heading, _log(stage.name).read_text(errors="replace"), sep="\n", flush=True)
+
+
+def _log(stage: str) -> Path:
+    return REPORTS / f"{stage}.log"
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").split("\n") if log.exists() else []
+    return next((line for line in reversed(lines) if line.strip()), "")[-80:]
+
+
+def _execute(command: tuple[str, ...], report: Path, output: IO[str] | None, outcome: Outcome) -> None:
+    """Run one command of a stage and add to the outcome what came of it."""
+    report.unlink(missing_ok=True)
+    junit = (f"--junitxml={report}",) if "pytest" in command else ()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    code = subprocess.run(
+        (*command, *junit),
+        cwd=ROOT,
+        env=os.environ | {"PATH": path},
+        stdout=output,
+        stderr=output and subprocess.STDOUT,
+        check=False,
+    ).returncode
+    outcome.ok = outcome.ok and code == 0
+    if junit:
+        _count(report, outcome)
+    else:
+        outcome.passed += code == 0
+        outcome.failed += code != 0
 
 
 def _count(report: Path, outcome: Outcome) -> None:
@@ -115,7 +208,7 @@ def _count(report: Path, outcome: Outcome) -> None:
             outcome.passed += 1
 
 
-def _report(outcomes: list[Outcome]) -> None:
+def _report(outcomes: list[Outcome], seconds: float) -> None:
     print("\n=== summary ".ljust(100, "="))
     for outcome in outcomes:
         word = "ok" if outcome.ok else "FAILED"
@@ -126,7 +219,8 @@ def _report(outcomes: list[Outcome]) -> None:
         print("\nNot run on this machine:")
         print("\n".join(f"  {line}" for line in skipped))
     passed, failed = sum(o.passed for o in outcomes), sum(o.failed for o in outcomes)
-    print(f"\n{passed} passed, {failed} failed, {len(skipped)} skipped")
+    print(f"\nThe stages took {seconds:.0f} s together.")
+    print(f"{passed} passed, {failed} failed, {len(skipped)} skipped")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,11 @@ class Range:
         return " and ".join(parts)
 
 
+LONGEST_TEXT = 4096
+SHARE = Range(0, 1, high_open=True)
+SEEDS = 2**32 - 1  # what every random generator in use accepts
+
+
 class Section:
     """One object of the spec. Each reader returns its default where the field is absent, null or wrong.
 
@@ -93,12 +98,66 @@ class Section:
         self._refuse(name, value, f"give a list of 1 to {most} numbers, each {allowed}")
         return None
 
-    def forbid(self, name: str, unless: str) -> None:
-        """Refuses a field that has no meaning here, rather than ignoring it.
+    def boolean(self, name: str, default: bool) -> bool:
+        value = self._take(name, default)
+        if isinstance(value, bool):
+            return value
+        self._refuse(name, value, "give true or false")
+        return default
+
+    def text(self, name: str, *, required: bool = False) -> str | None:
+        """Text that is not empty, or None where the field is absent."""
+        value = self._take(name, None)
+        if _is_text(value):
+            return str(value)
+        if value is not None or required:
+            self._refuse(name, value, f"give a text of 1 to {LONGEST_TEXT} characters")
+        return None
+
+    def texts(self, name: str, most: int) -> tuple[str, ...]:
+        """A list of 1 to `most` texts; empty where the field is absent."""
+        value = self._take(name, None)
+        if value is None:
+            return ()
+        if _is_list(value, most) and all(_is_text(item) for item in value):
+            return tuple(value)
+        self._refuse(name, value, f"give a list of 1 to {most} texts")
+        return ()
+
+    def choices(self, name: str, allowed: Sequence[str], default: tuple[str, ...]) -> tuple[str, ...]:
+        """A list of different ones of the allowed words."""
+        value = self._take(name, list(default))
+        given = _is_list(value, len(allowed)) or value == list(default)
+        if given and all(item in allowed for item in value) and len(set(value)) == len(value):
+            return tuple(value)
+        self._refuse(name, value, f"give a list of different ones of {', '.join(allowed)}")
+        return default
+
+    def name_or_index(self, name: str) -> str | int | None:
+        """Text, or a whole number of at least 0, or None where the field is absent."""
+        value = self._take(name, None)
+        if value is None or _is_text(value) or (_is_whole(value) and value >= 0):
+            return value  # type: ignore[no-any-return]
+        self._refuse(name, value, "give a name, or an index as a whole number from 0")
+        return None
+
+    def sections(self, name: str, most: int) -> list["Section"]:
+        """The objects of a list; none where the field is absent."""
+        value = self._take(name, [])
+        if value == [] or _is_list(value, most):
+            return [Section(f"{self._path(name)}[{i}]", item, self.problems) for i, item in enumerate(value)]
+        self._refuse(name, value, f"give a list of at most {most} objects")
+        return []
+
+    def forbid(self, name: str, unless: str, harmless: Any = None) -> None:
+        """Refuses a field that has no meaning here, rather than ignoring it; the value `harmless` passes.
 
         Silent after a bad choice in this section: which fields go with it cannot be told.
         """
         if name not in self._fields:
+            return
+        if harmless is not None and self._fields[name] == harmless:
+            self._asked.add(name)
             return
         self._asked.add(name)
         if not self._kind_unknown:
@@ -123,6 +182,10 @@ class Section:
 
 def _is_list(value: Any, most: int) -> bool:
     return isinstance(value, list) and 1 <= len(value) <= most
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and 1 <= len(value) <= LONGEST_TEXT
 
 
 def _is_whole(value: Any) -> bool:

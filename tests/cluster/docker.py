@@ -53,6 +53,11 @@ class Docker:
             title = f"Importing the root file system {base.name} into the engine"
             self._logged(title, "import", str(base.archive()), base.reference)
 
+    def load(self, reference: str, archive: Path) -> None:
+        """Have an image that was built before, from its archive where this engine does not know it any more."""
+        if not self._has(reference):
+            self._logged(f"Loading the image {reference} into the engine", "load", f"--input={archive}")
+
     def build(self, reference: str, context: Path, dockerfile: str, arguments: Mapping[str, str]) -> None:
         """Build an image; the one that had the name before is removed."""
         before = self._id(reference)

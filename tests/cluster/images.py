@@ -57,7 +57,13 @@ RECIPES = {
         "images/operator/Dockerfile",
         _OPERATOR_LOCKS,
     ),
-    "trainer": Recipe(ROOT / "images/trainer", ("src", "requirements.lock"), TORCH_CPU, None),
+    "trainer": Recipe(
+        ROOT / "images/trainer",
+        ("src", "requirements.lock", "scikit-learn.lock"),
+        TORCH_CPU,
+        None,
+        locks=("requirements.lock",),
+    ),
     "dcgm-simulator": Recipe(
         ROOT / "images/dcgm-simulator",
         ("src", "requirements.lock"),
@@ -96,15 +102,18 @@ def digest(recipe: Recipe, name: str) -> str:
 
 
 def run_in_trainer(*command: str) -> int:
-    """Run a command in the trainer's test base, which has torch and pytest, and return its exit code.
+    """Run a command in the trainer's image, which has torch and, made from Debian, pytest; return its exit code.
 
-    Its folder images/trainer is the (read-only) working directory; there is no network but loopback.
+    Its folder images/trainer is the (read-only) working directory, beside the contract that both sides keep; there is
+    no network but loopback.
     """
-    docker = Docker.ensure()
-    docker.provide(TORCH_CPU)
-    options = ["--network=none", "--read-only", "--tmpfs=/tmp:exec", "--shm-size=256m", "--user=65532:65532"]
-    options += ["--env=PYTHONDONTWRITEBYTECODE=1", f"--volume={ROOT / 'images/trainer'}:/trainer:ro"]
-    return docker.run([*options, "--workdir=/trainer", TORCH_CPU.reference, *command])
+    docker, trainer = Docker.ensure(), image("trainer")
+    docker.load(trainer.reference, trainer.archive)
+    options = ["--network=none", "--read-only", "--tmpfs=/tmp:exec", "--shm-size=256m", "--entrypoint="]
+    options += [
+        f"--volume={ROOT / folder}:/loadstar/{folder}:ro" for folder in ("images/trainer", "tests/contract")
+    ]
+    return docker.run([*options, "--workdir=/loadstar/images/trainer", trainer.reference, *command])
 
 
 def _inputs(recipe: Recipe) -> Iterator[Path]:

@@ -78,7 +78,7 @@ TORCH_CPU = RootFs(
     "torch-cpu",
     "trixie",
     # pytest is here because the trainer's own tests run in this base: no other place has its torch.
-    ("python3", "python3-numpy", "python3-pytest", "python3-sklearn", "python3-torch"),
+    ("python3", "python3-numpy", "python3-pip", "python3-pytest", "python3-sklearn", "python3-torch"),
     # AMD's compiler for one benchmark of UCX, and torch's own tests: 270 MB that nothing here loads.
     unused=("libamd-comgr2", "libamdhip64-5", "libllvm17t64", "libtorch-test"),
 )

@@ -26,7 +26,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         variables = {
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
-            "PYTHONPATH": str(SOURCE),
+            "PYTHONPATH": os.pathsep.join([str(SOURCE), os.environ.get("PYTHONPATH", "")]),
             "PYTHONUNBUFFERED": "1",
             "OMP_NUM_THREADS": "1",
             "LOADSTAR_SPEC": json.dumps(spec),

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from worlds import with_gang
 
-from loadstar_trainer.datasets import Samples
+from loadstar_trainer.data import Samples
 from loadstar_trainer.evaluate import Part, evaluate
 from loadstar_trainer.gang import Gang
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from loadstar_trainer.datasets import Samples
+from loadstar_trainer.data import Samples
 from loadstar_trainer.gang import Gang
 
 # Bounds the memory of activations; a larger training batch proves that it fits and is used instead.

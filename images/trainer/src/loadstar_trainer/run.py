@@ -4,7 +4,8 @@ import time
 
 import torch
 
-from loadstar_trainer import datasets, models
+from loadstar_trainer import data as datasets
+from loadstar_trainer import models
 from loadstar_trainer.callbacks import Callback, Log
 from loadstar_trainer.environment import Ranks
 from loadstar_trainer.evaluate import Part
@@ -21,7 +22,7 @@ def run(spec: Spec, ranks: Ranks, interruption: Interruption) -> Result:
     data = datasets.prepare(spec.dataset)
     # Before the ranks meet: what the job cannot have is refused at once, by each rank for itself.
     torch.manual_seed(spec.training.seed)
-    model = models.build(spec.model, data.training.features.shape[1:], data.classes or 1)
+    model = models.build(spec.model, data.shape, data.classes or 1)
     gang = Gang(ranks)
     torch.manual_seed(spec.training.seed + gang.rank)  # dropout: another mask in each rank
     if gang.device.type == "cuda":

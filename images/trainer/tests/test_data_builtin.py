@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 import sklearn.datasets
 
-from loadstar_trainer.datasets import Samples, draw, fingerprint, load, prepare, scaling, split
+from loadstar_trainer.data import Samples, prepare
+from loadstar_trainer.data.builtin import draw, load
+from loadstar_trainer.data.fingerprint import fingerprint
+from loadstar_trainer.data.scaling import fit
+from loadstar_trainer.data.splitting import split
 from loadstar_trainer.failures import Refused
 from loadstar_trainer.spec import Dataset, Split, Synthetic
 
@@ -32,7 +36,8 @@ def test_digits_are_images() -> None:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_each_class_has_its_share_of_each_part(name: str, seed: int) -> None:
     samples = load(name)
-    parts = split(samples, Split(0.1, 0.2, seed), stratify=True)
+    rows = split(samples.targets, Split(0.1, 0.2, seed))
+    parts = [samples.take(part) for part in (rows.training, rows.validation, rows.test)]
     assert sum(map(len, parts)) == len(samples)
     overall = np.bincount(samples.targets) / len(samples)
     for part in parts:
@@ -41,20 +46,19 @@ def test_each_class_has_its_share_of_each_part(name: str, seed: int) -> None:
 
 
 def test_no_sample_is_in_two_parts() -> None:
-    numbered = Samples(np.arange(97.0)[:, None], np.zeros(97, np.int64))
-    parts = split(numbered, Split(0.1, 0.2, 3), stratify=True)
-    assert sorted(np.concatenate([part.features[:, 0] for part in parts])) == list(range(97))
+    rows = split(np.zeros(97, np.int64), Split(0.1, 0.2, 3))
+    assert sorted([*rows.training, *rows.validation, *rows.test]) == list(range(97))
 
 
 def test_the_seed_decides_the_split() -> None:
-    tests = [split(load("iris"), Split(0.1, 0.2, seed), stratify=True)[2].features for seed in (0, 0, 1)]
+    tests = [split(load("iris").targets, Split(0.1, 0.2, seed)).test for seed in (0, 0, 1)]
     assert np.array_equal(tests[0], tests[1])
     assert not np.array_equal(tests[0], tests[2])
 
 
 def test_a_share_of_less_than_one_sample_is_refused() -> None:
     with pytest.raises(Refused, match=r"dataset\.split\.validation 0\.001 of 150 samples"):
-        split(load("iris"), Split(0.001, 0.2, 0), stratify=True)
+        split(load("iris").targets, Split(0.001, 0.2, 0))
 
 
 @pytest.mark.parametrize("scale", ["standard", "minmax"])
@@ -70,13 +74,12 @@ def test_scaling_is_fitted_on_the_training_part_alone(scale: str) -> None:
 
 
 def test_a_constant_column_is_not_divided_by_zero() -> None:
-    shift, width = scaling(np.array([[1.0, 5.0], [3.0, 5.0]]), "standard")
-    assert (shift.tolist(), width.tolist()) == ([[2.0, 5.0]], [[1.0, 1.0]])
+    scaling = fit(np.array([[1.0, 5.0], [3.0, 5.0]]), "standard")
+    assert (scaling.shift.tolist(), scaling.width.tolist()) == ([[2.0, 5.0]], [[1.0, 1.0]])
 
 
 def test_images_are_scaled_by_channel_not_by_pixel() -> None:
-    shift, _ = scaling(np.zeros((5, 3, 8, 8)), "standard")
-    assert shift.shape == (1, 3, 1, 1)
+    assert fit(np.zeros((5, 3, 8, 8)), "standard").shift.shape == (1, 3, 1, 1)
 
 
 def test_a_linear_target_is_the_weighted_sum_of_the_features() -> None:

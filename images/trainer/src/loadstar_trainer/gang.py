@@ -48,6 +48,14 @@ class Gang:
         dist.all_reduce(sums, group=self._control)
         return [float(value) for value in sums]
 
+    def gather(self, own: torch.Tensor) -> list[torch.Tensor]:
+        """This tensor of each rank, by rank, in all of them. Shapes are alike; on the CPU."""
+        if self._control is None:
+            return [own]
+        all_ranks = [torch.empty_like(own) for _ in range(self.world_size)]
+        dist.all_gather(all_ranks, own, group=self._control)
+        return all_ranks
+
     def wrap(self, model: nn.Module) -> nn.Module:
         """The model with gradients averaged over ranks during backward, weights taken from rank 0."""
         if self._control is None:

@@ -3,7 +3,8 @@
 import fcntl
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,65 @@ from loadstar_trainer.environment import Identity
 
 VERSION = 1
 LIMIT = 4096  # bytes; the kubelet cuts a longer termination message, which would break the JSON
+LARGEST = 64 * 1024  # bytes that the operator's endpoint takes, where the record goes too
+MOST_CLASSES = 100  # of a confusion matrix
+
+# What a record can do without, the least missed last: left out from the end until the record fits.
+OPTIONAL = (
+    "checkpoint",
+    "resumedFrom",
+    "model",
+    "confusionMatrix",
+    "importance",
+    "quantized",
+    "crossValidation",
+    "initialWeights",
+)
+
+
+@dataclass(frozen=True)
+class SavedCheckpoint:
+    """The newest checkpoint on the disk. The digest is that of its manifest, which holds those of all files."""
+
+    path: str
+    step: int
+    epoch: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class ResumedFrom:
+    """The checkpoint that training went on from; another world size than this run's is said, not hidden."""
+
+    attempt: int
+    step: int
+    world_size: int
+
+
+@dataclass(frozen=True)
+class Exported:
+    """The trained model's folder. `accuracy` is the quantized model's, beside the original's in `metrics`."""
+
+    path: str
+    digest: str
+    formats: tuple[str, ...]
+    quantized_accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What only some runs have to say; nothing of it is in the record where it is None or empty.
+
+    `confusion` counts samples, rows by true class; `importance` is by column, the loss of quality without it.
+    """
+
+    checkpoint: SavedCheckpoint | None = None
+    resumed_from: ResumedFrom | None = None
+    model: Exported | None = None
+    confusion: tuple[tuple[int, ...], ...] = ()
+    importance: Mapping[str, float] = field(default_factory=dict)
+    folds: int = 0
+    initial_tensors: int | None = None
 
 
 @dataclass(frozen=True)
@@ -28,6 +88,7 @@ class Result:
     epochs: int
     duration_seconds: float
     metrics: dict[str, float]
+    extras: Extras = field(default_factory=Extras)
 
 
 def of_result(identity: Identity, result: Result) -> dict[str, Any]:
@@ -48,8 +109,63 @@ def of_result(identity: Identity, result: Result) -> dict[str, Any]:
     }
     if "accuracy" in result.metrics:
         record["accuracy"] = decimal(result.metrics["accuracy"])
-    record["metrics"] = [{"name": name, "value": decimal(value)} for name, value in result.metrics.items()]
+    record["metrics"] = named(result.metrics)
+    return record | _optional(result.extras)
+
+
+def of_metrics(identity: Identity, world_size: int, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """The record of somebody's own program, which has metrics to tell and nothing else.
+
+    Metrics at the end are left out where not all of them fit.
+    """
+    record: dict[str, Any] = {
+        "version": VERSION,
+        "jobUid": identity.job_uid,
+        "attempt": identity.attempt,
+        "worldSize": world_size,
+    }
+    if "accuracy" in metrics:
+        record["accuracy"] = decimal(metrics["accuracy"])
+    record["metrics"] = named(metrics)
+    while len(_dumps(record)) > LIMIT:
+        record["metrics"].pop()
     return record
+
+
+def named(values: Mapping[str, float]) -> list[dict[str, str]]:
+    return [{"name": name, "value": decimal(value)} for name, value in values.items()]
+
+
+def _optional(extras: Extras) -> dict[str, Any]:
+    """In the order of OPTIONAL."""
+    saved, resumed, model = extras.checkpoint, extras.resumed_from, extras.model
+    fields: dict[str, Any] = {}
+    if saved:
+        fields["checkpoint"] = {
+            "step": saved.step,
+            "epoch": saved.epoch,
+            "digest": saved.digest,
+            "path": saved.path,
+        }
+    if resumed:
+        fields["resumedFrom"] = {
+            "attempt": resumed.attempt,
+            "step": resumed.step,
+            "worldSize": resumed.world_size,
+        }
+    if model:
+        fields["model"] = {"path": model.path, "digest": model.digest, "formats": list(model.formats)}
+    if 0 < len(extras.confusion) <= MOST_CLASSES:
+        fields["confusionMatrix"] = [list(row) for row in extras.confusion]
+    if extras.importance:
+        fields["importance"] = named(extras.importance)
+    if model and model.quantized_accuracy is not None:
+        fields["quantized"] = {"accuracy": decimal(model.quantized_accuracy)}
+    if extras.folds:
+        fields["crossValidation"] = {"folds": extras.folds}
+    if extras.initial_tensors is not None:
+        fields["initialWeights"] = {"tensors": extras.initial_tensors}
+    return fields
 
 
 def of_failure(identity: Identity, reason: str, message: str) -> dict[str, Any]:
@@ -66,23 +182,32 @@ def decimal(value: float) -> str:
     return format(Decimal(repr(value)), "f")
 
 
-def encode(record: dict[str, Any]) -> bytes:
-    """One line of UTF-8 JSON of at most LIMIT bytes; a longer error message loses its middle.
+def encode(record: dict[str, Any], limit: int = LIMIT) -> bytes:
+    """One line of UTF-8 JSON of at most `limit` bytes: fields of OPTIONAL go first, then the middle of an error.
 
-    ValueError where another field than the message is what is too long.
+    ValueError where it is another field that is too long.
     """
     encoded = _dumps(record)
-    excess = len(encoded) - LIMIT
-    if excess <= 0:
-        return encoded
+    kept = dict(record)
+    for name in reversed(OPTIONAL):
+        if len(encoded) <= limit:
+            break
+        if kept.pop(name, None) is not None:
+            encoded = _dumps(kept)
+    if len(encoded) > limit:
+        encoded = _shortened(kept, limit)
+    return encoded
+
+
+def _shortened(record: dict[str, Any], limit: int) -> bytes:
     message = record.get("error", {}).get("message", "")
     # Characters to keep: escapes and wide characters take more bytes than one, hence the search downwards.
     for keep in range(len(message) - 1, 0, -1):
         shortened = f"{message[: keep - keep // 2]} … {message[len(message) - keep // 2 :]}"
         encoded = _dumps({**record, "error": {**record["error"], "message": shortened}})
-        if len(encoded) <= LIMIT:
+        if len(encoded) <= limit:
             return encoded
-    raise ValueError(f"a final record of {excess + LIMIT} bytes exceeds {LIMIT}")
+    raise ValueError(f"a final record of {len(_dumps(record))} bytes exceeds {limit}")
 
 
 def write(record: dict[str, Any], path: Path) -> bool:

@@ -105,7 +105,7 @@ def into_optimizer(
 
 
 def of_generators(device: torch.device) -> Tensors:
-    """States of all random generators that a step may draw from, as integers."""
+    """States of all random generators that a step may draw from; equal shapes in all ranks."""
     kind, keys, position, has_gauss, gauss = np.random.get_state()
     assert kind == "MT19937"
     version, words, gauss_next = random.getstate()
@@ -114,7 +114,7 @@ def of_generators(device: torch.device) -> Tensors:
         "numpy": torch.from_numpy(np.append(np.asarray(keys, np.int64), [int(position), int(has_gauss)])),
         "numpy-gauss": torch.tensor(float(gauss), dtype=torch.float64),
         "python": torch.tensor([version, *words], dtype=torch.int64),
-        "python-gauss": torch.tensor([] if gauss_next is None else [gauss_next], dtype=torch.float64),
+        "python-gauss": torch.tensor([gauss_next is not None, gauss_next or 0.0], dtype=torch.float64),
     }
     if device.type == "cuda":
         tensors["cuda"] = torch.cuda.get_rng_state(device)
@@ -126,8 +126,8 @@ def into_generators(saved: Mapping[str, torch.Tensor], device: torch.device) -> 
     try:
         keys = saved["numpy"].numpy()
         words = [int(word) for word in saved["python"]]
-        gauss_next = saved["python-gauss"].tolist()
-        random.setstate((words[0], tuple(words[1:]), gauss_next[0] if gauss_next else None))
+        has_next, gauss_next = saved["python-gauss"].tolist()
+        random.setstate((words[0], tuple(words[1:]), gauss_next if has_next else None))
         np.random.set_state(
             (
                 "MT19937",

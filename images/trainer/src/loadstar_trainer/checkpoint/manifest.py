@@ -46,7 +46,15 @@ class Manifest:
     files: Mapping[str, Entry]
 
     def encode(self) -> bytes:
-        document = {
+        return _dumps({**self._document(), "digest": self.digest})
+
+    @property
+    def digest(self) -> str:
+        """Over everything above, and so over every file; guards the manifest itself as well."""
+        return f"sha256:{hashlib.sha256(_dumps(self._document())).hexdigest()}"
+
+    def _document(self) -> dict[str, Any]:
+        return {
             "version": VERSION,
             "jobUid": self.job_uid,
             "attempt": self.attempt,
@@ -59,12 +67,6 @@ class Manifest:
                 name: {"bytes": file.bytes, "sha256": file.sha256} for name, file in self.files.items()
             },
         }
-        return (json.dumps(document, allow_nan=False, indent=1) + "\n").encode()
-
-    @property
-    def digest(self) -> str:
-        """Stands for the whole checkpoint: the manifest holds the digest of every file."""
-        return f"sha256:{hashlib.sha256(self.encode()).hexdigest()}"
 
 
 def read(folder: Path) -> Manifest:
@@ -116,7 +118,7 @@ def _parse(document: Any) -> Manifest:
     if document["version"] != VERSION:
         raise ValueError(f"version {document['version']} instead of {VERSION}")
     score = document["score"]
-    return Manifest(
+    manifest = Manifest(
         str(document["jobUid"]),
         _count(document["attempt"]),
         _count(document["step"]),
@@ -129,6 +131,13 @@ def _parse(document: Any) -> Manifest:
             for name, file in document["files"].items()
         },
     )
+    if document["digest"] != manifest.digest:
+        raise ValueError("its digest differs")
+    return manifest
+
+
+def _dumps(document: dict[str, Any]) -> bytes:
+    return (json.dumps(document, allow_nan=False, indent=1) + "\n").encode()
 
 
 def _count(value: Any) -> int:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from loadstar.api.record import ErrorRecord, FinalRecord, parse_record
 from loadstar.api.status import TrainingJobStatus
 
-CONTRACT = json.loads((Path(__file__).parents[1] / "contract" / "records.json").read_text())
+CONTRACT = json.loads((Path(__file__).parents[1] / "contract" / "fixtures" / "records.json").read_text())
 GOOD: dict[str, Any] = CONTRACT[0]["record"]
 FAILED: dict[str, Any] = CONTRACT[2]["record"]
 

@@ -1,4 +1,4 @@
-"""From the raw JSON of a TrainingJob to the typed one, and from that to the core's Job and the trainer's document."""
+"""From the raw JSON of a TrainingJob to the typed one, and from that to the core's Job."""
 
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
@@ -8,19 +8,11 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from loadstar.api.dataset import DatasetSpec, SyntheticSpec
-from loadstar.api.model import ModelSpec
 from loadstar.api.quantities import byte_count, millicores
-from loadstar.api.spec import TrainingJobSpec, TrainingSpec
 from loadstar.api.status import TrainingJobStatus
 from loadstar.api.v1alpha1 import TrainingJob
 from loadstar.core import jobs as core
 from loadstar.core.resources import Resources
-
-DEFAULT_HIDDEN_LAYERS = (64, 64)
-DEFAULT_CHANNELS = (32, 64)
-DEFAULT_ACTIVATION = "relu"
-DEFAULT_MOMENTUM = 0.0
 
 
 @dataclass(frozen=True)
@@ -115,45 +107,6 @@ def job_of(parsed: TrainingJob) -> core.Job:
         ),
         suspend=spec.suspend,
     )
-
-
-def trainer_document(spec: TrainingJobSpec) -> dict[str, Any]:
-    """What the trainer is told (LOADSTAR_SPEC): model, dataset and training, defaults filled in.
-
-    A field that doesn't apply (channels of an mlp, momentum of adam) is absent.
-    """
-    return {
-        "model": _wire(_filled_model(spec.model)),
-        "dataset": _wire(_filled_dataset(spec.dataset)),
-        "training": _wire(_filled_training(spec.training)),
-    }
-
-
-def _filled_model(model: ModelSpec) -> ModelSpec:
-    match model.type:
-        case "linear":
-            return model
-        case "mlp":
-            widths = {"hidden_layers": model.hidden_layers or DEFAULT_HIDDEN_LAYERS}
-        case "cnn":
-            widths = {"channels": model.channels or DEFAULT_CHANNELS}
-    return model.model_copy(update=widths | {"activation": model.activation or DEFAULT_ACTIVATION})
-
-
-def _filled_dataset(dataset: DatasetSpec) -> DatasetSpec:
-    if dataset.builtin != "synthetic-regression":
-        return dataset
-    return dataset.model_copy(update={"synthetic": dataset.synthetic or SyntheticSpec()})
-
-
-def _filled_training(training: TrainingSpec) -> TrainingSpec:
-    if training.optimizer != "sgd" or training.momentum is not None:
-        return training
-    return training.model_copy(update={"momentum": DEFAULT_MOMENTUM})
-
-
-def _wire(part: ModelSpec | DatasetSpec | TrainingSpec) -> dict[str, Any]:
-    return part.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _problem(detail: ErrorDetails) -> Problem:

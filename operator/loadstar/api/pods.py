@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from loadstar.api import labels
-from loadstar.api.convert import trainer_document
+from loadstar.api.document import trainer_document
 from loadstar.api.quantities import byte_count, millicores
 from loadstar.api.v1alpha1 import TrainingJob
 
@@ -157,7 +157,7 @@ def _environment(job: TrainingJob, attempt: int, rank: int) -> dict[str, str]:
     trainer, master, port = job.spec.trainer, _master(job, attempt), str(labels.MASTER_PORT)
     processes = trainer.processes_per_node
     return {
-        labels.SPEC_ENV: json.dumps(trainer_document(job.spec), separators=(",", ":")),
+        labels.SPEC_ENV: json.dumps(trainer_document(job), separators=(",", ":")),
         labels.JOB_NAME_ENV: job.metadata.name,
         labels.JOB_UID_ENV: job.metadata.uid,
         labels.ATTEMPT_ENV: str(attempt),

@@ -4,6 +4,7 @@ A rule is judged twice. The API server judges its CEL form when an object is app
 form when it reads the object back, since an object may have been stored before the rule existed.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,7 +19,7 @@ from pydantic import (
     PlainSerializer,
     model_validator,
 )
-from pydantic.alias_generators import to_camel
+from pydantic.alias_generators import to_camel, to_snake
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
@@ -52,6 +53,8 @@ class Wire(BaseModel):
         hide_input_in_errors=True,
     )
     RULES: ClassVar[tuple[Rule, ...]] = ()
+    FIXED: ClassVar[tuple[str, ...]] = ()
+    """Optional fields, by their names on the wire, that may neither come nor go once the object exists."""
 
     @model_validator(mode="after")
     def keep_rules(self) -> Self:
@@ -63,8 +66,9 @@ class Wire(BaseModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         schema = handler.resolve_ref_schema(handler(core))
-        if cls.RULES:
-            schema[VALIDATIONS] = [rule.schema() for rule in cls.RULES]
+        rules = [rule.schema() for rule in cls.RULES] + [_there_or_not(field) for field in cls.FIXED]
+        if rules:
+            schema[VALIDATIONS] = rules
         return schema
 
 
@@ -75,12 +79,41 @@ class Strict(Wire):
 
 
 def immutable(field: str) -> dict[str, Any]:
-    """The schema of a field that may not change once the object exists; the refusal tells the two ways out."""
-    message = (
+    """The schema of a field that may not change once the object exists; the refusal tells the two ways out.
+
+    An optional field's rule is not asked where the field comes or goes: that takes an entry in FIXED, too.
+    """
+    return {VALIDATIONS: [{"rule": "self == oldSelf", "message": _unchangeable(field)}]}
+
+
+def _there_or_not(field: str) -> dict[str, str]:
+    rule = f"has(self.{field}) == has(oldSelf.{field})"
+    return {"rule": rule, "message": _unchangeable(field), "fieldPath": f".{field}"}
+
+
+def _unchangeable(field: str) -> str:
+    return (
         f"{field} can't change once the job exists: delete the TrainingJob and apply it again, "
         "or apply it under a new metadata.name"
     )
-    return {VALIDATIONS: [{"rule": "self == oldSelf", "message": message}]}
+
+
+def only_with(field: str, condition: str, holds: Callable[[Any], bool], message: str) -> Rule:
+    """The rule that an optional field is there only under a condition: CEL on `self`, and the same in Python."""
+    attribute = to_snake(field)
+    return Rule(
+        f"!has(self.{field}) || {condition}",
+        lambda owner: getattr(owner, attribute) is None or holds(owner),
+        message,
+        f".{field}",
+    )
+
+
+def different(items: tuple[str, ...]) -> tuple[str, ...]:
+    """The items of a list that the API server keeps as a set."""
+    if len(set(items)) < len(items):
+        raise ValueError("names something twice: remove one of them")
+    return items
 
 
 def atomic() -> dict[str, Any]:
@@ -113,3 +146,8 @@ DECIMAL = r"^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$"
 LONGEST_DECIMAL = 32
 DecimalString = Annotated[str, Field(max_length=LONGEST_DECIMAL, pattern=DECIMAL)]
 """A finite decimal number as text: floating point numbers don't survive every JSON client unchanged."""
+
+
+def is_decimal(text: str) -> bool:
+    """Whether the text is a DecimalString as it is."""
+    return len(text) <= LONGEST_DECIMAL and re.fullmatch(DECIMAL.strip("^$"), text) is not None

@@ -1,5 +1,6 @@
 """status of a TrainingJob: what the operator writes, with field owner `loadstar`. Decimals are text, times are UTC."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -18,11 +19,18 @@ Reason = Annotated[
 Message = Annotated[str, Field(max_length=4096)]
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 Count = Annotated[int, Field(ge=0)]
-MetricName = Annotated[str, Field(max_length=63, pattern=r"^[A-Za-z_][A-Za-z0-9_./-]*$")]
+_METRIC_NAME = r"^[A-Za-z_][A-Za-z0-9_./-]*$"
+LONGEST_METRIC_NAME = 63
+MetricName = Annotated[str, Field(max_length=LONGEST_METRIC_NAME, pattern=_METRIC_NAME)]
 
 MOST_NODES = 1024
 MOST_METRICS = 64
 NAMES_SHOWN = 3
+
+
+def is_metric_name(text: str) -> bool:
+    """Whether a status can hold a metric of this name."""
+    return len(text) <= LONGEST_METRIC_NAME and re.fullmatch(_METRIC_NAME.strip("^$"), text) is not None
 
 
 class Condition(Wire):

@@ -4,11 +4,16 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from loadstar.api.container import EnvVar, LogMetricsSpec, Volume
 from loadstar.api.labels import GPU_RESOURCE
 from loadstar.api.quantities import byte_count, devices, millicores
-from loadstar.api.schema import VALIDATIONS, Rule, Strict
+from loadstar.api.schema import VALIDATIONS, Rule, Strict, atomic, only_with
 
 MOST_GPUS = 64
+Word = Annotated[str, Field(max_length=32768)]
+Words = Annotated[tuple[Word, ...], Field(min_length=1, max_length=256)]
+EnvVars = Annotated[tuple[EnvVar, ...], Field(max_length=128)]
+Volumes = Annotated[tuple[Volume, ...], Field(max_length=32)]
 
 
 def _quantity_schema(rule: str, message: str) -> dict[str, Any]:
@@ -98,6 +103,10 @@ def processes_per_node(trainer: str) -> str:
     return f"(has({trainer}.numProcPerNode) ? {trainer}.numProcPerNode : {default})"
 
 
+IS_OWN_PROGRAM = "(has({0}.command) || has({0}.args))"
+"""TrainerSpec.is_own_program in CEL, to be formatted with the expression for a TrainerSpec."""
+
+
 class TrainerSpec(Strict):
     """The pods that train: one per node, all of them placed together or none."""
 
@@ -106,6 +115,40 @@ class TrainerSpec(Strict):
         min_length=1,
         max_length=512,
         description="Container image of the trainer; the one that the operator is configured with if left out.",
+    )
+    command: Words | None = Field(
+        None,
+        description="One's own program instead of the image's, such as [torchrun, train.py]: model and dataset are "
+        "then left out. Each pod runs it once, with the variables that torchrun reads (PET_*) and those of an env:// "
+        "script (MASTER_ADDR, MASTER_PORT, WORLD_SIZE, RANK).",
+        json_schema_extra=atomic(),
+    )
+    args: Words | None = Field(
+        None,
+        description="Arguments of command, or of the image's own program: model and dataset are then left out. $(NAME) "
+        "stands for a variable of the environment, such as $(LOADSTAR_CHECKPOINT_PATH).",
+        json_schema_extra=atomic(),
+    )
+    env: EnvVars | None = Field(
+        None,
+        description="Environment variables, besides those that tell a process its rank.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    volumes: Volumes | None = Field(
+        None,
+        description="Claims, ConfigMaps and Secrets of the job's namespace that every pod mounts.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["mountPath"]},
+    )
+    log_metrics: LogMetricsSpec | None = Field(
+        None,
+        description="How metrics are found in the last lines that rank 0 of one's own program printed, where it left "
+        "no record. Left out, name=value and lines that are JSON objects are read.",
+    )
+    termination_grace_period_seconds: int = Field(
+        60,
+        ge=30,
+        le=3600,
+        description="Seconds from the request to end (SIGTERM) until a pod is killed: time to write a checkpoint.",
     )
     num_nodes: int = Field(
         1,
@@ -132,6 +175,13 @@ class TrainerSpec(Strict):
             "image is one image reference without spaces, such as registry.example.com/trainer:1.0",
             ".image",
         ),
+        only_with(
+            "logMetrics",
+            IS_OWN_PROGRAM.format("self"),
+            lambda t: t.is_own_program,
+            "Loadstar's trainer leaves a record, its log is not read: remove logMetrics, or give one's own program as "
+            "command or args",
+        ),
         Rule(
             f"!has(self.numProcPerNode) || !{_has_gpus('self')} || self.numProcPerNode <= int({_gpus('self')})",
             lambda t: (
@@ -144,6 +194,11 @@ class TrainerSpec(Strict):
             ".numProcPerNode",
         ),
     )
+
+    @property
+    def is_own_program(self) -> bool:
+        """Whether something else runs than Loadstar's trainer."""
+        return self.command is not None or self.args is not None
 
     @property
     def processes_per_node(self) -> int:

@@ -4,10 +4,12 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
-from loadstar.api.dataset import DatasetSpec, PreprocessSpec, SplitSpec, SyntheticSpec
+from loadstar.api.dataset import DatasetSpec, SplitSpec, SyntheticSpec
 from loadstar.api.model import ModelSpec
+from loadstar.api.preprocess import PreprocessSpec
+from loadstar.api.scheduling import RunPolicy, SchedulingSpec
 from loadstar.api.schema import Rule, Wire
-from loadstar.api.spec import RunPolicy, SchedulingSpec, TrainingJobSpec, TrainingSpec
+from loadstar.api.spec import TrainingJobSpec
 from loadstar.api.status import (
     Condition,
     LastFailure,
@@ -22,6 +24,7 @@ from loadstar.api.status import (
     node_summary,
 )
 from loadstar.api.trainer import ResourcesPerNode, TrainerSpec
+from loadstar.api.training import TrainingSpec
 
 LONGEST_NAME = 40
 """Leaves room for `-<attempt>-<rank>` in the 63 characters of a pod's hostname."""

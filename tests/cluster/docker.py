@@ -51,7 +51,8 @@ class Docker:
             self._build_from_debian(base, debian)
         else:
             title = f"Importing the root file system {base.name} into the engine"
-            self._logged(title, "import", str(base.archive()), base.reference)
+            changes = [f"--change=ENV {setting}" for setting in base.environment]
+            self._logged(title, "import", *changes, str(base.archive()), base.reference)
 
     def load(self, reference: str, archive: Path) -> None:
         """Have an image that was built before, from its archive where this engine does not know it any more."""
@@ -80,7 +81,8 @@ class Docker:
         install = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(base.packages)}"
         clean = "rm -rf /var/lib/apt/lists/*"
         folder = cache_dir("bases", base.name)
-        (folder / "Dockerfile").write_text(f"FROM {debian}\nRUN {install} && {clean}\n")
+        settings = "".join(f"ENV {setting}\n" for setting in base.environment)
+        (folder / "Dockerfile").write_text(f"FROM {debian}\n{settings}RUN {install} && {clean}\n")
         self._logged(f"Building {base.reference}", "build", f"--tag={base.reference}", str(folder))
 
     def _has(self, reference: str) -> bool:

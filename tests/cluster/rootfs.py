@@ -28,19 +28,24 @@ _LEFT_OUT = (
 class RootFs:
     """A minimal Debian `suite` with `packages`, without those dependencies that are `unused`.
 
-    The mirror is whatever mmdebstrap's own default is.
+    `environment` holds NAME=value settings of the image that is made of it. The mirror is whatever mmdebstrap's own
+    default is.
     """
 
     name: str
     suite: str
     packages: tuple[str, ...]
     unused: tuple[str, ...] = ()
+    environment: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
-        """Twelve hex digits over everything that decides the content, but for Debian's own updates."""
-        inputs = "\n".join((self.suite, *self.packages, "-", *self.unused, *_LEFT_OUT))
-        return hashlib.sha256(inputs.encode()).hexdigest()[:12]
+        """Twelve hex digits over everything that decides the image, but for Debian's own updates."""
+        return _digest(self._content, *self.environment) if self.environment else self._content
+
+    @property
+    def _content(self) -> str:
+        return _digest(self.suite, *self.packages, "-", *self.unused, *_LEFT_OUT)
 
     @property
     def reference(self) -> str:
@@ -49,11 +54,11 @@ class RootFs:
 
     def archive(self) -> Path:
         """The plain tar of the root file system, built on the first call; raises `steps.StepFailed`."""
-        return once(cache_dir("rootfs") / f"{self.name}-{self.digest}.tar", self._build)
+        return once(cache_dir("rootfs") / f"{self.name}-{self._content}.tar", self._build)
 
     def unpacked(self) -> Path:
         """The same as a folder that root can `chroot` into; shared, so nobody may write to it."""
-        return once(cache_dir("rootfs") / f"{self.name}-{self.digest}", self._unpack)
+        return once(cache_dir("rootfs") / f"{self.name}-{self._content}", self._unpack)
 
     def _build(self, target: Path) -> None:
         mmdebstrap = str(require_program("mmdebstrap"))
@@ -73,6 +78,10 @@ class RootFs:
         subprocess.run(["tar", "-xf", self.archive(), "-C", target], check=True)
 
 
+def _digest(*inputs: str) -> str:
+    return hashlib.sha256("\n".join(inputs).encode()).hexdigest()[:12]
+
+
 PYTHON = RootFs("python", "trixie", ("python3", "python3-pip"))
 TORCH_CPU = RootFs(
     "torch-cpu",
@@ -81,4 +90,6 @@ TORCH_CPU = RootFs(
     ("python3", "python3-numpy", "python3-pip", "python3-pytest", "python3-sklearn", "python3-torch"),
     # AMD's compiler for one benchmark of UCX, and torch's own tests: 270 MB that nothing here loads.
     unused=("libamd-comgr2", "libamdhip64-5", "libllvm17t64", "libtorch-test"),
+    # Debian builds torch without libuv, and torch's own default for the store of its rendezvous needs it.
+    environment=("USE_LIBUV=0",),
 )

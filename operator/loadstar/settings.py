@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Annotated, Any, Final, Self
+from urllib.parse import urlsplit
 
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -101,6 +102,15 @@ class Settings(BaseModel):
     relist_seconds: Seconds = 600.0
     """Between two full lists from the API server, in case the cache and the server disagree."""
 
+    progress_url: str = ""
+    """Address at which pods reach the progress endpoint, e.g. https://loadstar-progress.loadstar-system.svc:10443;
+    empty means that there is none. The chart sets it."""
+    progress_port: Port = 10443
+    """Port that the progress endpoint is served on, at serving_address."""
+    progress_secret: str = "loadstar-progress-tls"
+    """Secret in the operator's namespace that keeps the endpoint's certificates, so that pods trust it after a
+    restart, too."""
+
     lease_name: str = "loadstar"
     """Name of the Lease that makes one replica the active one."""
     identity: str = ""
@@ -152,9 +162,21 @@ class Settings(BaseModel):
             raise ValueError("it must begin with http:// or https://")
         return value.rstrip("/")
 
+    @field_validator("progress_url")
+    @classmethod
+    def _secure_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme != "https" or not parts.hostname or parts.path.rstrip("/") or parts.query):
+            raise ValueError("it must be https://, a host and perhaps a port, and nothing else")
+        return value.rstrip("/")
+
     @model_validator(mode="after")
     def _agree(self) -> Self:
         """Rules between settings; each message names the variables itself."""
+        if self.progress_url and self.progress_port == self.serving_port:
+            raise ValueError(
+                f"LOADSTAR_PROGRESS_PORT and LOADSTAR_SERVING_PORT are both {self.serving_port}: choose another for one"
+            )
         order = (self.lease_duration_seconds, self.lease_renew_seconds, self.lease_retry_seconds)
         if not order[0] > order[1] > order[2]:
             raise ValueError(

@@ -23,7 +23,11 @@ PART_OF_LABEL: Final = "app.kubernetes.io/part-of"
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 
 LIFECYCLE_OWNER: Final = "loadstar"
-"""Field owner of everything in status except trainerStatus."""
+"""Field owner of everything in status except what is reported of the training."""
+PROGRESS_OWNER: Final = "loadstar-progress"
+"""Field owner of REPORTED_FIELDS."""
+REPORTED_FIELDS: Final = ("trainerStatus", "curves")
+"""The fields of status that come from reports of the training."""
 
 CONTAINER: Final = "trainer"
 MASTER_PORT: Final = 23456

@@ -9,8 +9,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from loadstar.api import labels
 from loadstar.api.convert import InvalidTrainingJob, job_of, parse, parse_status
 from loadstar.api.observe import ObservedNode, ObservedPod, observe_node, observe_pod, version_of
+from loadstar.api.record import ErrorRecord, FinalRecord
 from loadstar.api.state import state_of
 from loadstar.api.v1alpha1 import TrainingJob
 from loadstar.core.jobs import Job, JobState
@@ -41,6 +43,8 @@ class Tracked:
     said: Raw
     seen: Raw
     deleting: bool = False
+    reported: Raw = field(default_factory=dict)
+    """The share of the newest status that is not the lifecycle's: what was reported of the training."""
 
     @property
     def outdated(self) -> bool:
@@ -53,6 +57,14 @@ class Tracked:
         return None if isinstance(self.asked, InvalidTrainingJob) else self.asked[1]
 
 
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A final record that came over the network, from a pod of this attempt."""
+
+    attempt: int
+    record: FinalRecord | ErrorRecord
+
+
 @dataclass(slots=True)
 class Caches:
     """All that is known of the cluster."""
@@ -60,6 +72,8 @@ class Caches:
     jobs: dict[Key, Tracked] = field(default_factory=dict)
     pods: dict[Key, ObservedPod] = field(default_factory=dict)
     nodes: dict[str, ObservedNode] = field(default_factory=dict)
+    records: dict[str, Posted] = field(default_factory=dict)
+    """What rank 0 sent of its end, by the job's uid: the newest. It only adds to the record that its pod leaves."""
     _owned: dict[str, dict[str, ObservedPod]] = field(default_factory=lambda: defaultdict(dict))
     _gone: set[str] = field(default_factory=set)
     """Uids of the pods that went since the last full list began."""
@@ -81,9 +95,13 @@ class Caches:
         if known is not None and known.uid == metadata["uid"]:
             tracked = known
             tracked.asked, tracked.version, tracked.seen = asked, version, status_in(raw)
+            tracked.reported = reported_in(raw)
         else:
             status = status_in(raw)
             tracked = Tracked(metadata["uid"], version, 0, asked, state_of(parse_status(raw)), status, status)
+            tracked.reported = reported_in(raw)
+            if known is not None:
+                self.records.pop(known.uid, None)
             self.jobs[key] = tracked
         tracked.generation = metadata.get("generation", 1)
         tracked.deleting = "deletionTimestamp" in metadata
@@ -111,12 +129,14 @@ class Caches:
         tracked.state, tracked.said = state, status_in(answer)
         if version_of(answer) >= tracked.version:
             tracked.version, tracked.seen = version_of(answer), tracked.said
+            tracked.reported = reported_in(answer)
 
     def drop_job(self, key: Key, uid: str) -> None:
         """Forget a deleted job, unless its name belongs to another one by now."""
         known = self.jobs.get(key)
         if known is not None and known.uid == uid:
             del self.jobs[key]
+            self.records.pop(uid, None)
 
     def put_pod(self, raw: Raw) -> ObservedPod | None:
         """Take in a pod as seen on the wire, unless a newer one is known; the one that holds is returned.
@@ -196,6 +216,12 @@ class Caches:
 
 
 def status_in(raw: Raw) -> Raw:
-    """The lifecycle's share of a status, which this operator alone writes."""
+    """The lifecycle's share of a status: all but what is reported of the training."""
     status: Raw = raw.get("status") or {}
-    return status
+    return {name: part for name, part in status.items() if name not in labels.REPORTED_FIELDS}
+
+
+def reported_in(raw: Raw) -> Raw:
+    """The share of a status that comes from reports of the training, the field owner's `loadstar-progress`."""
+    status: Raw = raw.get("status") or {}
+    return {name: status[name] for name in labels.REPORTED_FIELDS if name in status}

@@ -1,49 +1,27 @@
 """The checkpoints of one run, all ranks together: saving the whole state of training, and going on from it.
 
 The result of a resumed run on as many ranks is that of an undisturbed one, bit for bit on a CPU: whatever a later step
-depends on is in the checkpoint. On another number of ranks sums are rounded otherwise, and each rank draws
-new random numbers.
+depends on is in the checkpoint. On another number of ranks sums are rounded otherwise.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
-
-import numpy as np
-import torch
-from torch import nn
+from typing import Any, TypeVar
 
 from loadstar_trainer.checkpoint import tensors as states
 from loadstar_trainer.checkpoint.manifest import Unusable
 from loadstar_trainer.checkpoint.store import Checkpoint, Content, Moment, Store, load, warn
-from loadstar_trainer.checkpoint.tensors import Tensors
 from loadstar_trainer.gang import Gang
 from loadstar_trainer.record import ResumedFrom, SavedCheckpoint
+from loadstar_trainer.state import State
 
 T = TypeVar("T")
-MODEL, OPTIMIZER, RANDOM = "model", "optimizer", "rng"
-TRAINING = "training"
+JSON = dict[str, Any]
+MODEL, OPTIMIZER, BEST = "model", "optimizer", "best"
+TRAINING, EXTRA = "training", "extra"
+COUNTS = ("fold", "epoch", "step", "updates")
 # What values of a wrong kind run into when training takes them over.
 _MISFITS = (Unusable, KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError)
-
-
-class Resumable(Protocol):
-    """Training as its checkpoints see it: beside model and optimizer some JSON, and some more tensors."""
-
-    model: nn.Module
-    optimizer: torch.optim.Optimizer
-
-    def values(self) -> dict[str, Any]:
-        """Position, schedule, scaler, early stopping, running sums: alike in all ranks."""
-        ...
-
-    def tensors(self) -> dict[str, Tensors]:
-        """By file: whole tensors on the CPU, such as the weights of the best epoch."""
-        ...
-
-    def adopt(self, values: dict[str, Any], tensors: dict[str, Tensors]) -> None:
-        """The inverse of both; any error means that these are not of this training."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -79,64 +57,55 @@ class Series:
     def __init__(self, store: Store, gang: Gang) -> None:
         self._store = store
         self._gang = gang
-        self._written: int | None = None
-        self.resumed_from: ResumedFrom | None = None
-        self.newest: SavedCheckpoint | None = None  # known to rank 0
+        self.newest: SavedCheckpoint | None = None  # of this run or what it went on from; known to rank 0
         if gang.rank == 0:
             store.claim()
 
-    def save(self, training: Resumable, moment: Moment) -> None:
-        """Writes the state of training, unless that of this very step is on the disk already."""
-        if self._written == moment.step:
-            return
-        content = self._content(training)
+    def save(self, state: State, moment: Moment, extra: JSON) -> bool:
+        """Writes the state of training, and `extra` for those who look in before they resume; whether it did so."""
+        content = self._content(state, extra)
         saved = self._store.save(moment, content) if self._gang.rank == 0 else None
         if saved:
             self.newest = _described(saved)
-        # What could not be written is tried again at the next occasion, by all ranks alike.
-        if self._gang.total([float(saved is not None)])[0]:
-            self._written = moment.step
+        return self._gang.total([float(saved is not None)])[0] > 0
 
-    def resume(self, training: Resumable) -> ResumedFrom | None:
-        """Puts training where the newest usable checkpoint left it; None where there is none."""
-        candidates = self._store.candidates() if self._gang.rank == 0 else iter(())
+    def newest_extra(self) -> JSON:
+        """`extra` of the newest checkpoint that has one that can be read; empty where there is none."""
+        candidates = self._candidates()
         while choice := self._agree_on(next(candidates, None)):
-            checkpoint = self._take(choice, training)
-            if checkpoint:
-                manifest = checkpoint.manifest
-                self._written = manifest.step
-                self.newest = _described(checkpoint)
-                self.resumed_from = ResumedFrom(choice.attempt, manifest.step, manifest.world_size)
-                break
-        return self.resumed_from
+            extra = self._all(choice, lambda: dict(load(self._open(choice)).values[EXTRA]))
+            if extra is not None:
+                return extra
+        return {}
 
-    def _content(self, training: Resumable) -> Content:
-        moments, groups = states.of_optimizer(training.model, training.optimizer)
-        files = {
-            MODEL: states.of_model(training.model),
-            OPTIMIZER: moments,
-            RANDOM: {
-                name: torch.stack(self._gang.gather(state))
-                for name, state in states.of_generators(self._gang.device).items()
-            },
-        }
-        return Content(files | training.tensors(), {OPTIMIZER: groups, TRAINING: training.values()})
+    def resume(self, state: State) -> ResumedFrom | None:
+        """Puts training where the newest usable checkpoint left it; None where there is none of the state's fold."""
+        candidates = self._candidates()
+        while choice := self._agree_on(next(candidates, None)):
+            opened = self._all(choice, lambda: self._fitting(choice, state))
+            if opened is None:
+                continue
+            checkpoint, content = opened
+            if content.values[TRAINING]["fold"] != state.fold:
+                return None
+            if self._take(choice, content, state):
+                self.newest = _described(checkpoint)
+                return ResumedFrom(choice.attempt, choice.step, checkpoint.manifest.world_size)
+        return None
+
+    def _candidates(self) -> Iterator[Checkpoint]:
+        return self._store.candidates() if self._gang.rank == 0 else iter(())
+
+    def _content(self, state: State, extra: JSON) -> Content:
+        moments, groups = states.of_optimizer(state.model, state.optimizer)
+        tensors = {MODEL: states.of_model(state.model), OPTIMIZER: moments}
+        if state.best is not None:
+            tensors[BEST] = {name: states.whole(weight) for name, weight in state.best.weights.items()}
+        return Content(tensors, {OPTIMIZER: groups, TRAINING: state.values(self._gang), EXTRA: extra})
 
     def _agree_on(self, checkpoint: Checkpoint | None) -> _Choice | None:
         own = _Choice.of(checkpoint) if checkpoint else _Choice(0, 0, b"")
         return _Choice.decode(self._gang.total(own.encode()))
-
-    def _take(self, choice: _Choice, training: Resumable) -> Checkpoint | None:
-        """All ranks take the checkpoint over, or none does: what one of them cannot use, all pass over."""
-        opened = self._all(choice, lambda: self._open(choice, training))
-        if opened is None:
-            return None
-        checkpoint, content = opened
-        before = self._content(training)
-        if self._all(choice, lambda: self._adopt(content, choice.step, training)):
-            return checkpoint
-        self._adopt(before, 0, training)
-        return None
 
     def _all(self, choice: _Choice, work: Callable[[], T]) -> T | None:
         """What `work` returned, if it did so in all ranks; else None in all, with a warning from where it did not."""
@@ -149,40 +118,43 @@ class Series:
         agreed = self._gang.total([float(done is not None)])[0] == self._gang.world_size
         return done if agreed else None
 
-    def _open(self, choice: _Choice, training: Resumable) -> tuple[Checkpoint, Content]:
+    def _open(self, choice: _Choice) -> Checkpoint:
         checkpoint = self._store.open(self._store.root / str(choice))
         if checkpoint.manifest.digest != f"sha256:{choice.digest.hex()}":
             raise Unusable("this rank sees another one than rank 0")
+        return checkpoint
+
+    def _fitting(self, choice: _Choice, state: State) -> tuple[Checkpoint, Content]:
+        """The checkpoint with its content, as far as that can be told before taking it over."""
+        checkpoint = self._open(choice)
         content = load(checkpoint)
-        if missing := {MODEL, OPTIMIZER, RANDOM} - content.tensors.keys():
+        tensors, training = content.tensors, content.values[TRAINING]
+        if missing := {MODEL, OPTIMIZER} - tensors.keys():
             raise Unusable(f"{min(missing)}.safetensors is missing")
-        states.require_model(training.model, content.tensors[MODEL])
-        states.require_optimizer(
-            training.model, training.optimizer, content.tensors[OPTIMIZER], content.values.get(OPTIMIZER)
-        )
+        states.require_model(state.model, tensors[MODEL])
+        if best := tensors.get(BEST):
+            states.require_model(state.model, best)
+        states.require_optimizer(state.model, state.optimizer, tensors[OPTIMIZER], content.values[OPTIMIZER])
+        for name in COUNTS:
+            if type(training[name]) is not int or training[name] < 0:
+                raise Unusable(f"its {name} is no count")
         return checkpoint, content
 
-    def _adopt(self, content: Content, step: int, training: Resumable) -> bool:
-        further = {
-            name: part for name, part in content.tensors.items() if name not in (MODEL, OPTIMIZER, RANDOM)
-        }
-        training.adopt(content.values[TRAINING], further)
-        states.into_model(training.model, content.tensors[MODEL])
-        states.into_optimizer(
-            training.model, training.optimizer, content.tensors[OPTIMIZER], content.values[OPTIMIZER]
-        )
-        self._adopt_random(content.tensors[RANDOM], step)
-        return True
+    def _take(self, choice: _Choice, content: Content, state: State) -> bool:
+        """Takes the content over in all ranks, or in none: what one of them cannot use, all put back."""
+        before = self._content(state, {})
+        if self._all(choice, lambda: self._adopt(content, state)):
+            return True
+        self._adopt(before, state)
+        return False
 
-    def _adopt_random(self, saved: Tensors, step: int) -> None:
-        gang = self._gang
-        kinds = states.of_generators(gang.device).keys()
-        if saved.keys() == kinds and all(len(state) == gang.world_size for state in saved.values()):
-            states.into_generators({name: state[gang.rank] for name, state in saved.items()}, gang.device)
-        else:
-            # Other ranks or another kind of device: each draws on from its own seed, but not the same numbers again.
-            words = np.random.SeedSequence([torch.initial_seed(), step]).generate_state(1, np.uint64)
-            torch.manual_seed(int(words[0]))
+    def _adopt(self, content: Content, state: State) -> bool:
+        tensors = content.tensors
+        best = states.like_model(state.model, tensors[BEST]) if tensors.get(BEST) else {}
+        state.restore(content.values[TRAINING], best, self._gang)
+        states.into_model(state.model, tensors[MODEL])
+        states.into_optimizer(state.model, state.optimizer, tensors[OPTIMIZER], content.values[OPTIMIZER])
+        return True
 
 
 def _described(checkpoint: Checkpoint) -> SavedCheckpoint:

@@ -1,14 +1,12 @@
-"""The state of a model, an optimizer and the random generators as plain tensors by name, and back.
+"""The state of a model and an optimizer as plain tensors by name, and back.
 
-Names are those of the bare model's parameters: neither data-parallel wrapping nor `compile` shows in them, and
-a sharded tensor is gathered whole. So what is written by some number of ranks is read by any other.
+`model` is bare: neither data-parallel wrapping nor `compile` shows in its names. A sharded tensor is gathered whole. So
+what is written by some number of ranks is read by any other.
 """
 
-import random
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -19,20 +17,14 @@ Tensors = dict[str, torch.Tensor]
 _OF = "/"
 
 
-def bare(model: nn.Module) -> nn.Module:
-    """The model inside its wrappers."""
-    inner = getattr(model, "module", None) or getattr(model, "_orig_mod", None)
-    return bare(inner) if isinstance(inner, nn.Module) else model
-
-
 def of_model(model: nn.Module) -> Tensors:
     """Parameters and buffers, whole, on the CPU. All ranks of a sharded model must call it."""
-    return {name: whole(value) for name, value in bare(model).state_dict().items()}
+    return {name: whole(value) for name, value in model.state_dict().items()}
 
 
 def require_model(model: nn.Module, saved: Mapping[str, torch.Tensor]) -> None:
     """Unusable unless the saved tensors are exactly this model's, by name, shape and type."""
-    own = bare(model).state_dict()
+    own = model.state_dict()
     if unlike := own.keys() ^ saved.keys():
         raise Unusable(f"its model is another one: {min(unlike)} is on one side only")
     for name, value in own.items():
@@ -43,11 +35,17 @@ def require_model(model: nn.Module, saved: Mapping[str, torch.Tensor]) -> None:
             )
 
 
+def like_model(model: nn.Module, saved: Mapping[str, torch.Tensor]) -> Tensors:
+    """Saved tensors as the model's own ones lie: on its device, sharded where those are."""
+    return {name: _like(saved[name], value).to(value.device) for name, value in model.state_dict().items()}
+
+
 def into_model(model: nn.Module, saved: Mapping[str, torch.Tensor]) -> None:
     """Sets every parameter and buffer; `require_model` was asked before."""
+    placed = like_model(model, saved)
     with torch.no_grad():
-        for name, value in bare(model).state_dict().items():
-            value.copy_(_like(saved[name], value))
+        for name, value in model.state_dict().items():
+            value.copy_(placed[name])
 
 
 def of_optimizer(model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Tensors, list[dict[str, Any]]]:
@@ -104,46 +102,6 @@ def into_optimizer(
     optimizer.load_state_dict(document)
 
 
-def of_generators(device: torch.device) -> Tensors:
-    """States of all random generators that a step may draw from; equal shapes in all ranks."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()
-    assert kind == "MT19937"
-    version, words, gauss_next = random.getstate()
-    tensors = {
-        "torch": torch.get_rng_state(),
-        "numpy": torch.from_numpy(np.append(np.asarray(keys, np.int64), [int(position), int(has_gauss)])),
-        "numpy-gauss": torch.tensor(float(gauss), dtype=torch.float64),
-        "python": torch.tensor([version, *words], dtype=torch.int64),
-        "python-gauss": torch.tensor([gauss_next is not None, gauss_next or 0.0], dtype=torch.float64),
-    }
-    if device.type == "cuda":
-        tensors["cuda"] = torch.cuda.get_rng_state(device)
-    return tensors
-
-
-def into_generators(saved: Mapping[str, torch.Tensor], device: torch.device) -> None:
-    """Unusable where the states are not of these generators."""
-    try:
-        keys = saved["numpy"].numpy()
-        words = [int(word) for word in saved["python"]]
-        has_next, gauss_next = saved["python-gauss"].tolist()
-        random.setstate((words[0], tuple(words[1:]), gauss_next if has_next else None))
-        np.random.set_state(
-            (
-                "MT19937",
-                keys[:-2].astype(np.uint32),
-                int(keys[-2]),
-                int(keys[-1]),
-                float(saved["numpy-gauss"]),
-            )
-        )
-        torch.set_rng_state(saved["torch"])
-        if device.type == "cuda":
-            torch.cuda.set_rng_state(saved["cuda"], device)
-    except (KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
-        raise Unusable(f"its random states are none ({error})") from None
-
-
 def whole(value: torch.Tensor) -> torch.Tensor:
     """A copy of its own on the CPU; a sharded tensor is gathered, which is a collective."""
     gathered = value.full_tensor() if hasattr(value, "full_tensor") else value
@@ -161,7 +119,7 @@ def _like(saved: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
 
 
 def _names(model: nn.Module) -> dict[nn.Parameter, str]:
-    return {parameter: name for name, parameter in bare(model).named_parameters()}
+    return {parameter: name for name, parameter in model.named_parameters()}
 
 
 def _is_number(value: Any) -> bool:

@@ -54,6 +54,10 @@ class NpyReader:
         # Column by column there is no reading of some rows only.
         self._block_rows = rows if self._header.column_major else max(1, block_bytes // self._row_bytes)
 
+    @property
+    def seekable(self) -> bool:
+        return not self._header.column_major
+
     def blocks(self) -> Iterator[Block]:
         with self._place.open() as file:
             for number in range(-(-self._header.shape[0] // max(1, self._block_rows))):
@@ -78,6 +82,7 @@ class NpzReader:
     """Features in array x (or the only one besides the target), targets in array y (or dataset.target)."""
 
     own_test = None
+    seekable = False
 
     def __init__(self, place: Place, dataset: Dataset, block_bytes: int = BLOCK_BYTES) -> None:
         self.file = str(place)

@@ -45,6 +45,10 @@ class Reader(Protocol):
     def own_test(self) -> int | None:
         """The first row of the files' own test set, where they have one; it goes to the end."""
 
+    @property
+    def seekable(self) -> bool:
+        """Whether `read` gives a block without reading all that comes before it."""
+
     def blocks(self) -> Iterator[Block]:
         """All of them; Refused where the file cannot be read as what it is said to be."""
 

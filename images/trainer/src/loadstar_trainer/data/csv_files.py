@@ -31,6 +31,7 @@ class CsvReader:
     """One CSV file. The places where blocks begin are noted while it is read for the first time."""
 
     own_test = None
+    seekable = True
 
     def __init__(self, place: Place, dataset: Dataset, block_bytes: int = BLOCK_BYTES) -> None:
         self.file = str(place)

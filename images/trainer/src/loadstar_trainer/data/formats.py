@@ -5,12 +5,14 @@ from collections.abc import Callable
 from loadstar_trainer.data.arrays import NpyReader, NpzReader
 from loadstar_trainer.data.blocks import Reader
 from loadstar_trainer.data.csv_files import CsvReader
+from loadstar_trainer.data.idx import IdxReader
+from loadstar_trainer.data.images import ImagesReader
+from loadstar_trainer.data.parquet import ParquetReader
 from loadstar_trainer.data.places import Place
 from loadstar_trainer.data.refusals import listed, refusal
 from loadstar_trainer.spec import Dataset
 
 ENDINGS = {".csv": "csv", ".npy": "npy", ".npz": "npz", ".parquet": "parquet", ".txt": "text"}
-PICTURES = (".png", ".jpg", ".jpeg")
 
 
 def detect(place: Place, dataset: Dataset) -> str:
@@ -35,6 +37,9 @@ def reader(place: Place, name: str, dataset: Dataset, block_bytes: int) -> Reade
         "csv": CsvReader,
         "npy": NpyReader,
         "npz": NpzReader,
+        "parquet": ParquetReader,
+        "idx": IdxReader,
+        "images": ImagesReader,
     }
     return readers[name](place, dataset, block_bytes)
 

@@ -1,71 +1,74 @@
 """From a dataset's fields to data that are ready to train on."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 
-from loadstar_trainer.data import builtin, formats, places, scaling, splitting
+from loadstar_trainer.data import builtin, formats, limits, places, splitting, text
 from loadstar_trainer.data.blocks import BLOCK_BYTES, Reader
-from loadstar_trainer.data.fingerprint import fingerprint
-from loadstar_trainer.data.samples import Array, Column, Data, Samples
+from loadstar_trainer.data.places import Place
+from loadstar_trainer.data.refusals import refusal
+from loadstar_trainer.data.samples import Column, Data, Samples
+from loadstar_trainer.data.sources import OnFile, Source, Whole
+from loadstar_trainer.data.streams import Stream
 from loadstar_trainer.data.survey import Survey
+from loadstar_trainer.failures import Refused
 from loadstar_trainer.spec import Dataset
-from loadstar_trainer.spec.tasks import CLASSIFICATION
+from loadstar_trainer.spec.tasks import LANGUAGE
 
-
-@dataclass(frozen=True)
-class Whole:
-    """All samples of a data set in memory, not yet split or scaled."""
-
-    samples: Samples
-    task: str
-    labels: tuple[str, ...] = ()
-    columns: tuple[Column, ...] = ()
-    own_test: int | None = None
-
-    @property
-    def groups(self) -> Array:
-        """What the split keeps the shares of: classes, or nothing."""
-        return self.samples.targets if self.task == CLASSIFICATION else np.zeros(len(self.samples), np.uint8)
-
-    def part(self, rows: splitting.Rows, scale: str) -> Data:
-        training = self.samples.take(rows.training)
-        scaled = scaling.fit(training.features, scale).apply
-        classes = len(self.labels)
-        return Data(
-            scaled(training),
-            scaled(self.samples.take(rows.validation)),
-            scaled(self.samples.take(rows.test)),
-            self.task,
-            classes,
-            fingerprint(self.samples),
-            self.labels,
-            self.columns,
-            tuple(np.bincount(training.targets, minlength=classes).tolist()) if classes else (),
-        )
+CONTEXT_LENGTH = 128  # bytes, where no model says how many it takes
 
 
 def prepare(dataset: Dataset, context_length: int | None = None) -> Data:
     """Same dataset fields and files, same Data, to the last bit, in every rank and on every machine.
 
-    `context_length`, in bytes, is the length of a sample of text. Refused where the data cannot be trained on.
+    `context_length` is the length of a sample of text, in bytes. Refused where the data cannot be trained on.
     """
-    whole = _whole(dataset, context_length)
-    return whole.part(splitting.split(whole.groups, dataset.split, whole.labels), dataset.scale)
+    place = None if dataset.builtin else places.find(dataset)
+    if place is not None and formats.detect(place, dataset) == "text":
+        return _language(place, dataset, context_length or CONTEXT_LENGTH)
+    source = _source(place, dataset, context_length)
+    return source.part(source.split(dataset.split), dataset.scale)
 
 
-def _whole(dataset: Dataset, context_length: int | None) -> Whole:
-    if dataset.builtin:
+def folds(dataset: Dataset, count: int, context_length: int | None = None) -> Iterator[Data]:
+    """The data once for each fold of a cross-validation: the fold tests, the rest trains and validates."""
+    place = None if dataset.builtin else places.find(dataset)
+    if place is not None and formats.detect(place, dataset) == "text":
+        raise Refused(
+            "InvalidDataset",
+            "evaluation.crossValidation does not go with a text, whose parts are contiguous; remove it.",
+        )
+    source = _source(place, dataset, context_length)
+    for rows in splitting.folds(source.groups, count, dataset.split):
+        yield source.part(rows, dataset.scale)
+
+
+def _source(place: Place | None, dataset: Dataset, context_length: int | None) -> Source:
+    """All samples, not yet split."""
+    if place is None:
         return _builtin(dataset)
-    place = places.find(dataset)
-    reader = formats.reader(place, formats.detect(place, dataset), dataset, BLOCK_BYTES)
-    return _read(reader, dataset, context_length if dataset.text_column is not None else None)
+    name = formats.detect(place, dataset)
+    limit = limits.stream_above()
+    reader = formats.reader(place, name, dataset, min(BLOCK_BYTES, max(1, limit // 64)))
+    length = (context_length or CONTEXT_LENGTH) if dataset.text_column is not None else None
+    survey = Survey(reader, dataset, length)
+    if size(place) <= limit:
+        return _whole(reader, survey)
+    if not reader.seekable:
+        raise refusal(
+            str(place),
+            f"the data have {size(place)} bytes, more than the {limit} that are kept in memory here, and in this form "
+            "they cannot be read piece by piece; unpack them, save them as npy in row order, or raise "
+            "trainer.resourcesPerNode.memory",
+        )
+    return _on_file(reader, survey)
 
 
 def _builtin(dataset: Dataset) -> Whole:
+    labels: tuple[str, ...] = ()
     if dataset.synthetic:
         samples = builtin.draw(dataset.synthetic)
-        labels: tuple[str, ...] = ()
     else:
         samples = builtin.load(dataset.builtin)
         labels = tuple(str(number) for number in range(int(samples.targets.max()) + 1))
@@ -78,18 +81,34 @@ def _numbered(samples: Samples) -> tuple[Column, ...]:
     return tuple(Column(str(number), number, number + 1) for number in range(width))
 
 
-def _read(reader: Reader, dataset: Dataset, text_length: int | None) -> Whole:
-    survey = Survey(reader, dataset, text_length)
+def _whole(reader: Reader, survey: Survey) -> Whole:
     blocks = []
     for block in reader.blocks():
         survey.add(block)
         blocks.append(block)
     encoding, _ = survey.finish()
     samples = Samples.join([encoding.encode(block) for block in blocks])
-    return Whole(
-        samples,
-        encoding.target.task,
-        encoding.target.labels,
-        encoding.columns(reader.names),
-        reader.own_test,
+    columns = encoding.columns(reader.names)
+    return Whole(samples, encoding.target.task, encoding.target.labels, columns, reader.own_test)
+
+
+def _on_file(reader: Reader, survey: Survey) -> OnFile:
+    for block in reader.blocks():
+        survey.add(block)
+    encoding, targets = survey.finish()
+    return OnFile(reader, encoding, survey.sizes, targets)
+
+
+def _language(place: Place, dataset: Dataset, length: int) -> Data:
+    limit = limits.stream_above()
+    parts = text.stretches(place, dataset.split, length, min(BLOCK_BYTES, max(1, limit // 64)))
+    streamed = place.size() > limit
+    training, validation, test = (
+        Stream(part, np.arange(len(part)), None) if streamed else part.whole() for part in parts
     )
+    return Data(training, validation, test, LANGUAGE, text.BYTES, text.fingerprint(place))
+
+
+def size(place: Place) -> int:
+    """Bytes of a file, or of all that a folder holds."""
+    return sum(size(child) for child in place.children()) if place.is_folder else place.size()

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from loadstar_trainer.data.streams import Stream
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
@@ -55,15 +58,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Data:
-    """One data set, ready to train on: its parts in memory.
+    """One data set, ready to train on: its parts in memory, or read anew in each epoch (`Stream`).
 
     `classes` is 0 for regression, 256 for a language. `labels` are the classes' names in the data, in the order of
     their indices; `columns` those of a table, else empty. `hash` is that of the data before any split or scaling.
     """
 
-    training: Samples
-    validation: Samples
-    test: Samples
+    training: "Samples | Stream"
+    validation: "Samples | Stream"
+    test: "Samples | Stream"
     task: str
     classes: int
     hash: str

@@ -1,6 +1,5 @@
 """Shift and width per column, or per image channel, as the training part shows them."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,11 +31,14 @@ IDENTITY = Scaling(np.zeros(1), np.ones(1))
 
 
 def fit(features: Array, scale: str) -> Scaling:
-    """By all rows at once. A constant column keeps width 1."""
+    """By these rows. A constant column keeps width 1."""
     if scale == "none":
         return IDENTITY
     if features.dtype != np.float64:
-        return fit_pieces((features[start : start + ROWS] for start in range(0, len(features), ROWS)), scale)
+        moments = Moments()
+        for start in range(0, len(features), ROWS):
+            moments.add(features[start : start + ROWS])
+        return moments.scaling(scale)
     over = (0, *range(2, features.ndim))
     if scale == "minmax":
         shift = features.min(axis=over, keepdims=True)
@@ -44,20 +46,6 @@ def fit(features: Array, scale: str) -> Scaling:
     else:
         shift = features.mean(axis=over, keepdims=True)
         width = features.std(axis=over, keepdims=True)
-    return Scaling(shift, np.where(width > 0, width, 1.0))
-
-
-def fit_pieces(pieces: Iterable[Array], scale: str) -> Scaling:
-    """As `fit`, but one piece of the rows in memory at a time; equal to it but for rounding."""
-    if scale == "none":
-        return IDENTITY
-    moments = Moments()
-    for piece in pieces:
-        moments.add(piece)
-    if scale == "minmax":
-        shift, width = moments.low, moments.high - moments.low
-    else:
-        shift, width = moments.mean, np.sqrt(moments.squares / moments.count)
     return Scaling(shift, np.where(width > 0, width, 1.0))
 
 
@@ -86,3 +74,11 @@ class Moments:
         self.mean = self.mean + delta * (count / total)
         self.squares = self.squares + squares + delta**2 * (self.count * count / total)
         self.count = total
+
+    def scaling(self, scale: str) -> Scaling:
+        """As `fit` would make it of all that was added, but for rounding."""
+        if scale == "minmax":
+            shift, width = self.low, self.high - self.low
+        else:
+            shift, width = self.mean, np.sqrt(self.squares / self.count)
+        return Scaling(shift, np.where(width > 0, width, 1.0))

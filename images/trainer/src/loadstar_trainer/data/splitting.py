@@ -38,7 +38,7 @@ def split(groups: Array, shares: Split, labels: Sequence[str] = ()) -> Rows:
             parts, np.split(group, [len(group) - test - validation, len(group) - test]), strict=True
         ):
             part.append(chosen)
-    _require_training(parts[0], len(groups), labels)
+    require_training([len(group) for group in parts[0]], len(groups), labels)
     result = Rows(*(np.sort(np.concatenate(part)) for part in parts))
     for name, share, chosen in (
         ("validation", shares.validation, result.validation),
@@ -76,9 +76,10 @@ def folds(groups: Array, count: int, shares: Split) -> Iterator[Rows]:
         yield Rows(rest[inner.training], rest[inner.validation], np.flatnonzero(fold_of == fold))
 
 
-def _require_training(training: Sequence[Indices], total: int, labels: Sequence[str]) -> None:
-    for number, rows in enumerate(training):
-        if len(rows) == 0:
+def require_training(counts: Sequence[int], total: int, labels: Sequence[str]) -> None:
+    """Refused where a group has no training rows; `total` is the number of all rows."""
+    for number, count in enumerate(counts):
+        if count == 0:
             which = f"class {labels[number]!r}" if number < len(labels) else "a class"
             raise Refused(
                 "InvalidDataset",

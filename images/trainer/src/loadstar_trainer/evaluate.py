@@ -1,79 +1,84 @@
 """Loss and quality of a model on one part of the data, each sample counted once over all ranks."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional
 
-from loadstar_trainer.data import Samples
 from loadstar_trainer.gang import Gang
+from loadstar_trainer.losses import Objective
+from loadstar_trainer.parts import Part
+from loadstar_trainer.precision import Precision
+from loadstar_trainer.scores import SCORED, Scores
+from loadstar_trainer.spec.tasks import CLASSIFICATION, LANGUAGE, REGRESSION
 
-# Bounds the memory of activations; a larger training batch proves that it fits and is used instead.
-LEAST_BATCH = 1024
+# What costs next to nothing, for each task.
+QUICK = {
+    CLASSIFICATION: ("accuracy", "loss"),
+    REGRESSION: ("mse", "mae", "r2", "loss"),
+    LANGUAGE: ("accuracy", "perplexity", "loss"),
+}
 
 
 @dataclass(frozen=True)
-class Part:
-    """Samples as tensors on the gang's device. `classes` is 0 for regression."""
+class Measured:
+    """Metrics by name; `confusion` counts samples by class (rows) and foretold class (columns), or is empty."""
 
-    features: torch.Tensor
-    targets: torch.Tensor
-    classes: int
-
-    @classmethod
-    def place(cls, samples: Samples, classes: int, device: torch.device) -> "Part":
-        targets = samples.targets if classes else samples.targets.astype(np.float32)[:, None]
-        return cls(
-            torch.from_numpy(samples.features.astype(np.float32)).to(device),
-            torch.from_numpy(targets).to(device),
-            classes,
-        )
-
-    def __len__(self) -> int:
-        return len(self.features)
-
-    def take(self, rows: torch.Tensor) -> "Part":
-        return Part(self.features[rows], self.targets[rows], self.classes)
-
-    def loss(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Summed, not averaged, over the samples: cross-entropy of classes, squared error of numbers."""
-        if self.classes:
-            return functional.cross_entropy(outputs, self.targets, reduction="sum")
-        return functional.mse_loss(outputs, self.targets, reduction="sum")
+    metrics: dict[str, float]
+    confusion: list[list[int]] = field(default_factory=list)
 
 
-def evaluate(model: nn.Module, part: Part, gang: Gang, batch_size: int) -> dict[str, float]:
-    """Metrics over the whole part, equal in all ranks: accuracy and loss, or mse, mae and r2.
+@dataclass(frozen=True)
+class Evaluator:
+    """Measures a model the same way in all ranks, and with the same result."""
 
-    r2 is left out where it has no meaning: fewer than two samples, or all targets alike.
-    """
-    rows = gang.share(torch.arange(len(part), device=gang.device))
-    sums = torch.zeros(2, dtype=torch.float64, device=gang.device)
-    model.eval()
-    with torch.no_grad():
-        for batch in rows.split(max(batch_size, LEAST_BATCH)):
-            sums += _sums(model, part.take(batch))
-    model.train()
-    *totals, count = gang.total([*sums.tolist(), float(len(rows))])
-    if part.classes:
-        correct, loss = totals
-        return {"accuracy": correct / count, "loss": loss / count}
-    squared, absolute = totals
-    metrics = {"mse": squared / count, "mae": absolute / count}
-    targets = part.targets.double()
-    spread = float((targets - targets.mean()).square().sum())
-    if spread > 0:
-        metrics["r2"] = 1 - squared / spread
-    return metrics
+    model: nn.Module
+    objective: Objective
+    precision: Precision
+    gang: Gang
 
+    def measure(self, part: Part, names: Collection[str]) -> Measured:
+        """Those of the named metrics that have a meaning here.
 
-def _sums(model: nn.Module, part: Part) -> torch.Tensor:
-    """(correct, loss) of one batch, or (squared error, absolute error)."""
-    outputs = model(part.features).double()
-    if part.classes:
-        correct = (outputs.argmax(dim=1) == part.targets).sum()
-        return torch.stack([correct.double(), part.loss(outputs)])
-    errors = outputs - part.targets.double()
-    return torch.stack([errors.square().sum(), errors.abs().sum()])
+        Left out: r2 where all targets are alike, auroc where a class has no sample in the part.
+        """
+        scores = Scores(self.objective) if SCORED & set(names) else None
+        sums = torch.zeros(3, dtype=torch.float64, device=self.gang.device)
+        self.model.eval()
+        with torch.no_grad():
+            for features, targets in part.in_order():
+                with self.precision.autocast():
+                    outputs = self.model(features)
+                sums += self._sums(outputs.double(), targets)
+                if scores is not None:
+                    scores.add(outputs, targets)
+        self.model.train()
+        metrics = self._metrics(self.gang.total(sums.tolist()), part)
+        confusion: list[list[int]] = []
+        if scores is not None:
+            scored, confusion = scores.measure(self.gang, names)
+            metrics |= scored
+        return Measured({name: metrics[name] for name in names if name in metrics}, confusion)
+
+    def _sums(self, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """(correct, 0, loss) of one batch, or (squared error, absolute error, loss)."""
+        loss = self.objective(outputs, targets)
+        if self.objective.task == REGRESSION:
+            errors = outputs - targets
+            return torch.stack([errors.square().sum(), errors.abs().sum(), loss])
+        correct = (self.objective.chosen(outputs) == targets).sum().double()
+        return torch.stack([correct, torch.zeros_like(loss), loss])
+
+    def _metrics(self, sums: list[float], part: Part) -> dict[str, float]:
+        first, second, loss = (value / (len(part) * part.targets_per_sample) for value in sums)
+        if self.objective.task == CLASSIFICATION:
+            return {"accuracy": first, "loss": loss}
+        if self.objective.task == LANGUAGE:
+            # Beyond this no float can hold it; the loss itself is judged by who asked.
+            return {"accuracy": first, "perplexity": math.exp(min(loss, 700.0)), "loss": loss}
+        metrics = {"mse": first, "mae": second, "loss": loss}
+        if part.spread > 0:
+            metrics["r2"] = 1 - sums[0] / part.spread
+        return metrics

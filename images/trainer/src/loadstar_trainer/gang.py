@@ -48,13 +48,26 @@ class Gang:
         dist.all_reduce(sums, group=self._control)
         return [float(value) for value in sums]
 
-    def gather(self, own: torch.Tensor) -> list[torch.Tensor]:
-        """This tensor of each rank, by rank, in all of them. Shapes are alike; on the CPU."""
+    def gather(self, value: float) -> list[float]:
+        """Each rank's value, by rank, exactly."""
         if self._control is None:
-            return [own]
-        all_ranks = [torch.empty_like(own) for _ in range(self.world_size)]
-        dist.all_gather(all_ranks, own, group=self._control)
-        return all_ranks
+            return [value]
+        values = torch.zeros(self.world_size, dtype=torch.float64)
+        values[self.rank] = value
+        dist.all_reduce(values, group=self._control)
+        return [float(value) for value in values]
+
+    def join(self, rows: torch.Tensor) -> torch.Tensor:
+        """The rows of all ranks below one another, on the CPU, in the order of ranks; ranks may have unequally many."""
+        rows = rows.cpu()
+        if self._control is None:
+            return rows
+        counts = [int(count) for count in self.gather(float(len(rows)))]
+        padded = rows.new_zeros((max(counts), *rows.shape[1:]))
+        padded[: len(rows)] = rows
+        parts = [torch.empty_like(padded) for _ in counts]
+        dist.all_gather(parts, padded, group=self._control)
+        return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """The model with gradients averaged over ranks during backward, weights taken from rank 0."""

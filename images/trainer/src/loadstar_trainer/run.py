@@ -1,43 +1,42 @@
 """From a spec to a result: data, model, training, test."""
 
 import time
+from pathlib import Path
 
 import torch
+from torch import nn
 
 from loadstar_trainer import data as datasets
 from loadstar_trainer import models
 from loadstar_trainer.callbacks import Callback, Log
+from loadstar_trainer.data import Data
 from loadstar_trainer.environment import Ranks
-from loadstar_trainer.evaluate import Part
+from loadstar_trainer.failures import Refused
+from loadstar_trainer.fit import Fit, Outcome
+from loadstar_trainer.folds import cross_validate
 from loadstar_trainer.gang import Gang
 from loadstar_trainer.interruption import Interruption
-from loadstar_trainer.record import Result
+from loadstar_trainer.losses import Objective
+from loadstar_trainer.models import weights
+from loadstar_trainer.record import Extras, Result
 from loadstar_trainer.spec import Spec
-from loadstar_trainer.train import Trainer
+from loadstar_trainer.spec.tasks import CLASSIFICATION, task_problems
+from loadstar_trainer.train import Course
 
 
 def run(spec: Spec, ranks: Ranks, interruption: Interruption) -> Result:
     """Trains and tests in this rank as one of all; every rank returns the same result but for the time taken."""
     began = time.monotonic()
-    data = datasets.prepare(spec.dataset)
+    data = datasets.prepare(spec.dataset, spec.model.context_length or None)
     # Before the ranks meet: what the job cannot have is refused at once, by each rank for itself.
-    torch.manual_seed(spec.training.seed)
-    model = models.build(spec.model, data.shape, data.classes or 1)
+    require_fit(spec, data)
+    model, initial_tensors = build(spec, data)
     gang = Gang(ranks)
-    torch.manual_seed(spec.training.seed + gang.rank)  # dropout: another mask in each rank
     if gang.device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
-    training, validation, test = (
-        Part.place(samples, data.classes, gang.device)
-        for samples in (data.training, data.validation, data.test)
-    )
     callbacks: list[Callback] = [Log()] if gang.rank == 0 else []
-    trainer = Trainer(model.to(gang.device), spec.training, gang, callbacks)
     interruption.install()
-    last = trainer.train(training, validation, interruption)
-    metrics = trainer.evaluate(test, "test")
-    metrics |= {f"validation{name.capitalize()}": value for name, value in last.validation.items()}
-    metrics["trainLoss"] = last.train_loss
+    outcome = _train(spec, data, model, Fit(spec, gang, callbacks, interruption))
     gang.close()
     return Result(
         world_size=gang.world_size,
@@ -47,7 +46,55 @@ def run(spec: Spec, ranks: Ranks, interruption: Interruption) -> Result:
         backend=gang.backend,
         torch=torch.__version__.partition("+")[0],
         samples=data.sizes,
-        epochs=last.number,
+        epochs=outcome.epochs,
         duration_seconds=time.monotonic() - began,
-        metrics=metrics,
+        metrics=outcome.metrics,
+        extras=Extras(
+            confusion=tuple(map(tuple, outcome.confusion)),
+            importance=outcome.importance,
+            folds=spec.evaluation.folds,
+            initial_tensors=initial_tensors,
+        ),
     )
+
+
+def _train(spec: Spec, data: Data, model: nn.Module, fit: Fit) -> Outcome:
+    """With cross-validation: metrics are those of its folds.
+
+    A model that is kept, or asked which columns it goes by, is then trained last, on the parts that the split gives.
+    """
+    folds = spec.evaluation.folds
+    if not folds:
+        return fit.train(data, model, Course())
+    kept = spec.export is not None or spec.evaluation.importance_repeats > 0
+    outcome = cross_validate(spec, fit, lambda fold: build(spec, fold)[0], folds + kept)
+    if kept:
+        last = fit.train(data, model, Course(0, folds, folds + 1))
+        outcome = Outcome(outcome.metrics, outcome.epochs, outcome.confusion, last.importance)
+    return outcome
+
+
+def build(spec: Spec, data: Data) -> tuple[nn.Module, int | None]:
+    """The model, a function of the seed, and how many tensors it took from initialWeights, if it was given any."""
+    objective = Objective.of(data.task, spec.training.loss, data.classes)
+    torch.manual_seed(spec.training.seed)
+    model = models.build(spec.model, data.task, data.shape, objective.outputs)
+    path = spec.model.initial_weights
+    loaded = weights.load(model, Path(path)) if path is not None else None
+    weights.freeze(model, spec.model.freeze)
+    return model, loaded
+
+
+def require_fit(spec: Spec, data: Data) -> None:
+    """Refused where the spec asks for what data like these cannot have; of one's own data, that is known only now."""
+    training, evaluation = spec.training, spec.evaluation
+    classes = data.classes if data.task == CLASSIFICATION else 0
+    problems = task_problems(data.task, classes, training.loss, spec.wanted_metrics, training.class_weights)
+    if evaluation.importance_repeats and not data.columns:
+        problems.append("evaluation.featureImportance only goes with tables, which have columns; remove it")
+    elif evaluation.importance_repeats and not isinstance(data.test, datasets.Samples):
+        problems.append(
+            "evaluation.featureImportance needs data that fit in memory, and these do not; remove it"
+        )
+    if problems:
+        raise Refused("InvalidSpec", "; ".join(problems) + ".")

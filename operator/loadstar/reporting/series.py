@@ -53,7 +53,7 @@ class Series:
     newest: Point | None = None
     stride: int = 1
     _taken: int = 0
-    _points: array[float] = field(default_factory=lambda: array("d"))
+    _points: "array[float]" = field(default_factory=lambda: array("d"))
     """Flat: time, step (NaN for none), value."""
 
     def add(self, at: float, step: float | None, value: str, capacity: int = MOST_POINTS) -> None:

@@ -1,0 +1,318 @@
+"""What is known of jobs' progress, and when it is written: in virtual time, without a cluster."""
+
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from loadstar.controller.caches import Caches, Tracked
+from loadstar.core.jobs import Phase
+from loadstar.reporting.limits import Buckets, Rate
+from loadstar.reporting.pace import Pace
+from loadstar.reporting.payload import Report, moment
+from loadstar.reporting.progress import Progress
+from loadstar.reporting.series import MOST_POINTS, Series, less_is_better
+from loadstar.reporting.tracks import Track
+from tests.builders import make_state
+from tests.unit import raw
+
+_AT = 1_781_233_200.0
+
+
+def _report(at: float = _AT, *metrics: tuple[str, str], progress: int | None = None) -> Report:
+    return Report(at=at, progress=progress, metrics=metrics)
+
+
+def _tracked(
+    attempt: int = 1, phase: Phase = Phase.RUNNING, reported: dict[str, Any] | None = None
+) -> Tracked:
+    caches = Caches()
+    tracked = caches.jobs[caches.put_job(raw.job(status=reported))]
+    tracked.state = make_state(attempt=attempt, phase=phase)
+    return tracked
+
+
+# --- series ----------------------------------------------------------------------------------------------------
+
+
+def test_the_newest_least_and_greatest_value_keep_their_last_digit() -> None:
+    series = Series("loss")
+    for second, value in enumerate(["0.30000000000000004", "0.1", "0.10", "7e-1"]):
+        series.add(_AT + second, None, value)
+    assert (series.latest, series.least, series.greatest) == ("7e-1", "0.1", "7e-1")
+
+
+@pytest.mark.parametrize(
+    ("name", "less"),
+    [
+        ("loss", True),
+        ("eval/val_loss", True),
+        ("rmse", True),
+        ("accuracy", False),
+        ("eval_f1", False),
+        ("learning_rate", None),
+        ("glossary", None),
+    ],
+)
+def test_what_is_better_is_told_by_a_word_of_the_name(name: str, less: bool | None) -> None:
+    assert less_is_better(name) is less
+
+
+@pytest.mark.parametrize(("name", "best"), [("loss", "1"), ("accuracy", "2"), ("epoch", None)])
+def test_the_best_value_is_named_only_where_it_is_known_which_is_better(name: str, best: str | None) -> None:
+    series = Series(name)
+    for value in ("2", "1"):
+        series.add(_AT, None, value)
+    assert series.best == best
+
+
+@pytest.mark.parametrize("count", [1, 2, 199, 200, 201, 1000, 12345])
+def test_points_stay_within_bounds_and_reach_from_the_first_to_the_newest(count: int) -> None:
+    series = Series("loss")
+    for number in range(count):
+        series.add(_AT + number, number, str(number))
+    points = series.points
+    assert len(points) <= MOST_POINTS
+    assert len(points) >= min(count, MOST_POINTS // 2)
+    assert (points[0], points[-1]) == ((_AT, 0, 0.0), (_AT + count - 1, count - 1, count - 1.0))
+    assert points == sorted(points)
+
+
+def test_after_thinning_points_are_evenly_spaced_but_for_the_newest() -> None:
+    series = Series("loss")
+    for number in range(5000):
+        series.add(_AT + number, None, str(number))
+    times = [point[0] for point in series.points]
+    assert len({later - earlier for earlier, later in pairwise(times[:-1])}) == 1
+
+
+def test_points_of_an_earlier_operator_come_first_and_none_twice() -> None:
+    series = Series("loss")
+    series.add(_AT, None, "3")
+    series.precede([(_AT - 2, None, 1.0), (_AT - 1, 7.0, 2.0), (_AT, None, 3.0)])
+    assert series.points == [(_AT - 2, None, 1.0), (_AT - 1, 7.0, 2.0), (_AT, None, 3.0)]
+
+
+# --- tracks ----------------------------------------------------------------------------------------------------
+
+
+def test_an_older_report_changes_nothing() -> None:
+    track = Track("uid", 1)
+    newest = _report(_AT, ("loss", "1"), progress=50)
+    assert track.take(newest)
+    assert not track.take(_report(_AT - 1, ("loss", "9"), progress=10))
+    assert track.status()["trainerStatus"] == newest.wire()
+    assert track.series["loss"].greatest == "1"
+
+
+def test_a_second_report_of_the_same_moment_counts_as_the_newer_one() -> None:
+    track = Track("uid", 1)
+    track.take(_report(_AT, progress=99))
+    assert track.take(_report(_AT, progress=100))
+    assert track.status()["trainerStatus"]["progressPercentage"] == 100
+
+
+def test_metrics_that_a_report_leaves_out_keep_their_curve_only() -> None:
+    track = Track("uid", 1)
+    track.take(_report(_AT, ("loss", "1"), ("accuracy", "0.5")))
+    track.take(_report(_AT + 1, ("loss", "0.5")))
+    status = track.status()
+    assert status["trainerStatus"]["metrics"] == [{"name": "loss", "value": "0.5"}]
+    assert status["curves"]["metrics"] == [
+        {"name": "loss", "latest": "0.5", "best": "0.5", "min": "0.5", "max": "1"},
+        {"name": "accuracy", "latest": "0.5", "best": "0.5", "min": "0.5", "max": "0.5"},
+    ]
+
+
+def test_no_more_than_256_metrics_are_followed_however_names_change() -> None:
+    track = Track("uid", 1)
+    for number in range(300):
+        track.take(_report(_AT + number, (f"metric-{number}", "1")))
+    assert len(track.status()["curves"]["metrics"]) == 256
+
+
+def test_the_fullest_document_fits_into_a_config_map() -> None:
+    track = Track("uid", 1)
+    for number in range(400):
+        values = [(f"{name:03}" + "m" * 61, repr(number / 7 + name)) for name in range(255)]
+        track.take(_report(_AT + number / 3, *values, ("step", str(number))))
+    assert len(track.document().encode()) < 900_000
+
+
+def test_points_carry_the_step_where_one_was_told() -> None:
+    track = Track("uid", 1)
+    track.take(_report(_AT, ("loss", "1.5")))
+    track.take(_report(_AT + 1.0006, ("loss", "1"), ("current_step", "20")))
+    assert json.loads(track.document()) == {
+        "version": 1,
+        "attempt": 1,
+        "metrics": {
+            "loss": [[_AT, 1.5], [_AT + 1.001, 20.0, 1.0]],
+            "current_step": [[_AT + 1.001, 20.0, 20.0]],
+        },
+    }
+
+
+def test_a_restarted_operator_goes_on_from_status_and_saved_points() -> None:
+    before = Track("uid", 2, config_map="iris-curves")
+    for second, value in enumerate(["3", "1", "2"]):
+        before.take(_report(_AT + second, ("loss", value)))
+    after = Track.resumed("uid", 2, before.status())
+    assert not after.take(_report(_AT - 1, ("loss", "0")))
+    after.take(_report(_AT + 9, ("loss", "2.5")))
+    after.precede(before.document())
+    assert after.status()["curves"] == {
+        "attempt": 2,
+        "configMap": "iris-curves",
+        "points": 4,
+        "metrics": [{"name": "loss", "latest": "2.5", "best": "1", "min": "1", "max": "3"}],
+    }
+
+
+def test_nothing_of_another_attempt_is_gone_on_from() -> None:
+    before = Track("uid", 1)
+    before.take(_report(_AT, ("loss", "1")))
+    after = Track.resumed("uid", 2, before.status())
+    assert after.take(_report(_AT - 60, ("loss", "5")))
+    after.precede(before.document())
+    assert after.status()["curves"]["metrics"][0]["min"] == "5"
+    assert after.series["loss"].points == [(_AT - 60, None, 5.0)]
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"version":1}',
+        '{"version":1,"attempt":1,"metrics":{"loss":[["a"]]}}',
+        "[" * 50_000,
+    ],
+)
+def test_saved_points_that_somebody_spoilt_are_as_if_not_there(saved: str) -> None:
+    track = Track("uid", 1)
+    track.take(_report(_AT, ("loss", "1")))
+    track.precede(saved)
+    assert track.series["loss"].points == [(_AT, None, 1.0)]
+
+
+# --- pace ------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_wish_is_met_at_once_and_later_ones_once_per_interval() -> None:
+    pace: Pace[str] = Pace(5.0)
+    pace.wish("a", 100.0)
+    assert pace.take(100.0) == ["a"]
+    for now in (101.0, 102.0, 104.9):
+        pace.wish("a", now)
+        assert pace.take(now) == []
+    assert pace.next() == 105.0
+    assert pace.take(105.0) == ["a"]
+    assert pace.next() is None
+
+
+def test_after_a_pause_a_wish_is_met_at_once() -> None:
+    pace: Pace[str] = Pace(5.0)
+    pace.wish("a", 100.0)
+    pace.take(100.0)
+    pace.wish("a", 200.0)
+    assert pace.take(200.0) == ["a"]
+
+
+def test_keys_do_not_wait_for_each_other() -> None:
+    pace: Pace[str] = Pace(5.0)
+    pace.wish("a", 100.0)
+    pace.take(100.0)
+    pace.wish("a", 101.0)
+    pace.wish("b", 101.0)
+    assert pace.take(101.0) == ["b"]
+
+
+def test_a_write_that_failed_comes_again_without_waiting_for_the_interval() -> None:
+    pace: Pace[str] = Pace(5.0)
+    pace.wish("a", 100.0)
+    pace.take(100.0)
+    pace.wish("a", 100.5)
+    pace.again("a", 101.0)
+    assert pace.take(101.0) == ["a"]
+
+
+# --- limits ----------------------------------------------------------------------------------------------------
+
+
+def test_an_allowance_is_spent_at_once_and_comes_back_slowly() -> None:
+    buckets: Buckets[str] = Buckets(Rate(2.0, 3))
+    assert [buckets.take("a", 10.0) for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
+    assert buckets.take("b", 10.0) == 0.0
+    assert buckets.take("a", 10.5) == 0.0
+
+
+def test_allowances_are_remembered_in_bounds() -> None:
+    buckets: Buckets[int] = Buckets(Rate(1.0, 1), remembered=10)
+    for key in range(100):
+        buckets.take(key, 0.0)
+    assert len(buckets._buckets) == 10
+
+
+# --- progress --------------------------------------------------------------------------------------------------
+
+
+def test_a_report_of_a_new_attempt_begins_anew() -> None:
+    progress, first, second = Progress(), _tracked(1), _tracked(2)
+    progress.take(raw.KEY, first, _report(_AT, ("loss", "1"), progress=90), _AT)
+    progress.take(raw.KEY, second, _report(_AT - 5, ("loss", "2"), progress=3), _AT)
+    wanted = progress.wanted(raw.KEY, second)
+    assert wanted["trainerStatus"] == {
+        "lastUpdatedTime": moment(_AT - 5),
+        "progressPercentage": 3,
+        "metrics": [{"name": "loss", "value": "2"}],
+    }
+    assert wanted["curves"]["metrics"][0]["max"] == "2"
+
+
+def test_when_an_attempt_begins_the_progress_of_the_one_before_is_taken_away() -> None:
+    progress, first = Progress(), _tracked(1)
+    progress.take(raw.KEY, first, _report(_AT, progress=90), _AT)
+    shown = progress.wanted(raw.KEY, first)
+    second = _tracked(2, reported=dict(shown))
+    progress.statuses.take(_AT)
+    progress.sweep({raw.KEY: second}, _AT + 60)
+    assert progress.statuses.take(_AT + 60) == [raw.KEY]
+    assert progress.wanted(raw.KEY, second) == {}
+
+
+def test_a_restarted_operator_lets_the_progress_of_the_current_attempt_stand() -> None:
+    track = Track("uid", 1)
+    track.take(_report(_AT, progress=90))
+    tracked = _tracked(1, reported=track.status())
+    progress = Progress()
+    progress.sweep({raw.KEY: tracked}, _AT)
+    assert progress.next() is None
+    assert progress.wanted(raw.KEY, tracked) == track.status()
+
+
+def test_what_was_reported_last_is_written_before_a_finished_job_is_forgotten() -> None:
+    progress, tracked = Progress(), _tracked(1)
+    progress.take(raw.KEY, tracked, _report(_AT, ("loss", "1"), progress=100), _AT)
+    over = _tracked(1, Phase.SUCCEEDED)
+    progress.sweep({raw.KEY: over}, _AT + 1)
+    assert raw.KEY in progress.statuses
+    assert progress.curves.take(_AT + 1) == [raw.KEY]
+    progress.tracks[raw.KEY].curves_unsaved = False
+    progress.statuses.take(_AT + 10)
+    progress.sweep({raw.KEY: over}, _AT + 10)
+    assert raw.KEY in progress.statuses, "not written yet: the status does not say it"
+    over.reported = progress.wanted(raw.KEY, over)
+    progress.statuses.take(_AT + 20)
+    progress.sweep({raw.KEY: over}, _AT + 20)
+    assert progress.tracks == {}
+
+
+def test_jobs_that_are_gone_are_forgotten() -> None:
+    progress, tracked = Progress(), _tracked(1)
+    progress.take(raw.KEY, tracked, _report(_AT, ("loss", "1")), _AT)
+    progress.sweep({}, _AT)
+    assert (progress.tracks, progress.next()) == ({}, None)

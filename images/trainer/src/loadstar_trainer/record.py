@@ -14,6 +14,7 @@ from loadstar_trainer.environment import Identity
 VERSION = 1
 LIMIT = 4096  # bytes; the kubelet cuts a longer termination message, which would break the JSON
 LARGEST = 64 * 1024  # bytes that the operator's endpoint takes, where the record goes too
+LONGEST_DECIMAL = 32  # characters
 MOST_CLASSES = 100  # of a confusion matrix
 
 # What a record can do without, the least missed last: left out from the end until the record fits.
@@ -178,8 +179,9 @@ def of_failure(identity: Identity, reason: str, message: str) -> dict[str, Any]:
 
 
 def decimal(value: float) -> str:
-    """The shortest decimal that reads back as exactly this number, never in exponent form."""
-    return format(Decimal(repr(value)), "f")
+    """The shortest decimal that reads back as exactly this number; in exponent form only where it would be long."""
+    plain = format(Decimal(repr(value)), "f")
+    return plain if len(plain) <= LONGEST_DECIMAL else repr(value)
 
 
 def encode(record: dict[str, Any], limit: int = LIMIT) -> bytes:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from loadstar_trainer.reporter import Progress, Reporter
 
 AT_EXIT = 5.0  # seconds that a program's end waits for what it reported last
-MOST_METRICS = 64  # that a TrainingJob's result holds
+MOST_METRICS = 256  # that a TrainingJob's result holds
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]{0,62}")
 
 log = logging.getLogger("loadstar_trainer")

@@ -8,7 +8,10 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 VERSION = 1
 NAME = "manifest.json"
@@ -100,6 +103,18 @@ def require_file(path: Path) -> None:
         raise Unusable(f"{path.name} cannot be read ({error.strerror})") from None
     if not stat.S_ISREG(mode):
         raise Unusable(f"{path.name} is no plain file")
+
+
+def write_tensors(tensors: "Mapping[str, Tensor]", path: Path) -> None:
+    """A safetensors file that others may read, too. OSError, also where the library has an error of its own."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    try:
+        save_file(dict(tensors), path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
+    path.chmod(0o644)
 
 
 def measure(path: Path, *, sync: bool = False) -> Entry:

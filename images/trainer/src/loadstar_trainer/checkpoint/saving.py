@@ -30,7 +30,7 @@ class Saving(Callback):
         self._gang = gang
         self._spec = spec.checkpoint
         self._judged_by = spec.training.early_stopping.metric if spec.training.early_stopping else "loss"
-        self._folds: list[dict[str, float]] = []
+        self._folds: list[dict[str, Any]] = []
         self._updates_before = 0
         self._position: tuple[int, ...] | None = None
         self._score: float | None = None
@@ -42,13 +42,13 @@ class Saving(Callback):
         """The last checkpoint of this run that is on the disk; known to rank 0."""
         return self._series.newest
 
-    def on_folds_begin(self, finished: list[dict[str, float]]) -> None:
+    def on_folds_begin(self, finished: list[dict[str, Any]]) -> None:
         extra = self._series.newest_extra() if self._spec.resume else {}
         finished.extend(extra.get("folds", []))
         self._folds = list(finished)
         self._updates_before = int(extra.get("updatesBefore", 0))
 
-    def on_fold_end(self, finished: list[dict[str, float]]) -> None:
+    def on_fold_end(self, finished: list[dict[str, Any]]) -> None:
         self._folds = list(finished)
 
     def on_train_begin(self, epochs: int, state: State) -> None:  # noqa: ARG002

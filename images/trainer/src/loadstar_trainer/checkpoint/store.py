@@ -76,7 +76,7 @@ class Store:
         """Makes this attempt the one that may write. Failure where a later one did so before, or nobody can."""
         try:
             self._own.mkdir(parents=True, exist_ok=True)
-            _sync(self.root)
+            sync_folder(self.root)
         except OSError as error:
             raise Failure(
                 "CheckpointUnwritable", f"checkpoint.path {self.root}: {error.strerror}."
@@ -98,7 +98,7 @@ class Store:
             manifest = self._write(unfinished, moment, content)
             self._require_current()
             folder = self._publish(unfinished, moment.step)
-        except _write_errors() as error:
+        except OSError as error:
             warn(f"no checkpoint of step {moment.step}: {error}")
             return None
         finally:
@@ -150,13 +150,11 @@ class Store:
         ]
 
     def _write(self, folder: Path, moment: Moment, content: Content) -> Manifest:
-        from safetensors.torch import save_file
-
         folder.mkdir()
         files: dict[str, Entry] = {}
         for stem, tensors in content.tensors.items():
             path = folder / f"{stem}.safetensors"
-            save_file(tensors, path)
+            manifests.write_tensors(tensors, path)
             files[path.name] = manifests.measure(path, sync=True)
         (folder / STATE).write_text(json.dumps(content.values, allow_nan=False))
         files[STATE] = manifests.measure(folder / STATE, sync=True)
@@ -172,7 +170,7 @@ class Store:
         )
         (folder / manifests.NAME).write_bytes(manifest.encode())
         manifests.measure(folder / manifests.NAME, sync=True)
-        _sync(folder)
+        sync_folder(folder)
         return manifest
 
     def _publish(self, unfinished: Path, step: int) -> Path:
@@ -185,7 +183,7 @@ class Store:
             shutil.rmtree(former, ignore_errors=True)
         else:
             unfinished.rename(folder)
-        _sync(self._own)
+        sync_folder(self._own)
         return folder
 
     def _prune(self) -> None:
@@ -239,12 +237,6 @@ def warn(sentence: str) -> None:
     print(f"warning: {sentence}", file=sys.stderr, flush=True)
 
 
-def _write_errors() -> tuple[type[Exception], ...]:
-    from safetensors import SafetensorError
-
-    return (OSError, SafetensorError)
-
-
 def _numbers(folder: Path, pattern: re.Pattern[str]) -> list[int]:
     """The numbers in the names of folders of this kind, largest first."""
     try:
@@ -254,7 +246,7 @@ def _numbers(folder: Path, pattern: re.Pattern[str]) -> list[int]:
     return sorted((int(match[1]) for name in names if (match := pattern.fullmatch(name))), reverse=True)
 
 
-def _sync(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """A rename is on the disk once its folder is."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

@@ -5,9 +5,10 @@ from typing import Any
 
 from loadstar.core.conditions import Condition, Status
 from loadstar.core.decisions import Decision
-from loadstar.core.jobs import JobState, Result
+from loadstar.core.jobs import JobState
 from loadstar.core.lifecycle import LAUNCHED, Situation, decide
 from loadstar.core.pods import Pod, PodPhase
+from loadstar.core.results import Result
 from tests.builders import NOW, make_job, make_pod, make_state
 
 RESULT = Result((("accuracy", "0.97"),), 1, 0, "sha256:1", 10, "3.2", accuracy="0.97")

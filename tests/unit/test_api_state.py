@@ -20,10 +20,10 @@ from loadstar.core.jobs import (
     Policy,
     RankPlacement,
     Rejection,
-    Result,
     Scheduling,
 )
 from loadstar.core.resources import Resources
+from loadstar.core.results import Result
 from tests.builders import GIB, NOW, make_job, make_state
 from tests.contract.jobs import job
 

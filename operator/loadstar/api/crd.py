@@ -22,6 +22,13 @@ _KIND = f"Kind of the object: {KIND}."
 
 COLUMNS: tuple[tuple[str, str, str, int, str], ...] = (
     ("Phase", "string", ".status.phase", 0, "Where the job stands"),
+    (
+        "Progress",
+        "integer",
+        ".status.trainerStatus.progressPercentage",
+        0,
+        "Share of the work that is done, in percent",
+    ),
     ("Accuracy", "string", ".status.accuracy", 0, "Share of test rows classified rightly"),
     ("GPUs", "integer", ".status.gpus", 0, "GPUs of the whole job"),
     ("Nodes", "string", ".status.placement.nodeSummary", 0, "Where it runs"),

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from loadstar.api.schema import Rule, Strict, different
-from loadstar.api.status import MetricName
+from loadstar.api.schema import MetricName, Rule, Strict, different
 
 MetricKind = Literal[
     "accuracy",

@@ -29,6 +29,9 @@ PROGRESS_OWNER: Final = "loadstar-progress"
 REPORTED_FIELDS: Final = ("trainerStatus", "curves")
 """The fields of status that come from reports of the training."""
 
+SELECTED_NODE_ANNOTATION: Final = "volume.kubernetes.io/selected-node"
+"""On a claim without a volume: the node for which one is being made."""
+
 CONTAINER: Final = "trainer"
 MASTER_PORT: Final = 23456
 TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
@@ -38,3 +41,14 @@ SPEC_ENV: Final = "LOADSTAR_SPEC"
 JOB_NAME_ENV: Final = "LOADSTAR_JOB_NAME"
 JOB_UID_ENV: Final = "LOADSTAR_JOB_UID"
 ATTEMPT_ENV: Final = "LOADSTAR_ATTEMPT"
+CHECKPOINT_PATH_ENV: Final = "LOADSTAR_CHECKPOINT_PATH"
+"""The folder of the job's checkpoints, if it has one: for one's own programs."""
+
+PROGRESS_CA_ANNOTATION: Final = f"{GROUP}/progress-ca"
+"""On pods: the certificate authority of the progress endpoint, in PEM."""
+PROGRESS_AUDIENCE_GROUP: Final = "trainer.kubeflow.org/v1alpha1"
+"""The API group whose protocol programs report by: that of Kubeflow Trainer."""
+PROGRESS_MOUNT: Final = "/var/run/secrets/kubeflow/trainer"
+PROGRESS_URL_ENV: Final = "KUBEFLOW_TRAINER_SERVER_URL"
+PROGRESS_CA_ENV: Final = "KUBEFLOW_TRAINER_SERVER_CA_CERT"
+PROGRESS_TOKEN_ENV: Final = "KUBEFLOW_TRAINER_SERVER_TOKEN"

@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from loadstar.api import labels
+from loadstar.api.outcome import core_result
 from loadstar.api.quantities import InvalidQuantity, byte_count, devices, millicores
 from loadstar.api.record import LONGEST_SENTENCE, ErrorRecord, FinalRecord, parse_record
-from loadstar.api.state import result_of
 from loadstar.api.text import last_words
-from loadstar.core.jobs import Result
 from loadstar.core.pods import Pod, PodPhase
 from loadstar.core.resources import Resources
+from loadstar.core.results import Result
 from loadstar.core.snapshot import Node
 
 Raw = Mapping[str, Any]
@@ -105,6 +105,7 @@ def observe_node(raw: Raw) -> ObservedNode:
         cordoned=bool(spec.get("unschedulable")),
         gpu_product=names.get(labels.GPU_PRODUCT_LABEL),
         taints=frozenset(t["key"] for t in taints if t.get("effect") in {"NoSchedule", "NoExecute"}),
+        labels=names,
     )
     since = None if is_ready or ready is None else _seconds(ready.get("lastTransitionTime"))
     addresses = tuple(a["address"] for a in status.get("addresses") or () if a.get("address"))
@@ -156,7 +157,7 @@ def _job_pod(raw: Raw, owner: str) -> Pod | None:
         failure_message=status.get("message"),
         disrupted=_disrupted(status),
         finished_at=_seconds(ended.get("finishedAt")),
-        result=_result(record) if mine else None,
+        result=result_of(record) if mine else None,
         error=(record.error.reason, record.error.message)
         if mine and isinstance(record, ErrorRecord)
         else None,
@@ -170,8 +171,9 @@ def _phase(status: Raw) -> PodPhase:
     return PodPhase(phase) if phase in set(PodPhase) else PodPhase.PENDING
 
 
-def _result(record: FinalRecord | ErrorRecord | None) -> Result | None:
-    return result_of(record.result(), record.accuracy) if isinstance(record, FinalRecord) else None
+def result_of(record: FinalRecord | ErrorRecord | None) -> Result | None:
+    """What a record says the job achieved; None for one of failure."""
+    return core_result(record.result(), record.share) if isinstance(record, FinalRecord) else None
 
 
 def _container_status(status: Raw) -> Raw:

@@ -1,21 +1,30 @@
 """The pods and the Service of a TrainingJob as plain JSON: pure functions of the job and its place."""
 
-import json
+from dataclasses import dataclass
 from typing import Any
 
 from loadstar.api import labels
-from loadstar.api.document import trainer_document
-from loadstar.api.quantities import byte_count, millicores
+from loadstar.api.environment import environment_of
+from loadstar.api.mounts import Mounts, mounts_of
 from loadstar.api.v1alpha1 import TrainingJob
 
 Json = dict[str, Any]
 
 USER = 65532
-GRACE_SECONDS = 60
-"""Time from SIGTERM until a rank is killed: enough to finish a step and leave in order."""
-SHARED_MEMORY_BYTES = 1 << 30
-"""Size of /dev/shm where the job reserves no memory; the 64 MiB of container runtimes are too small for NCCL."""
 LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressEndpoint:
+    """Where programs report to: `base_url` is scheme, host and port, `ca_pem` who signed its certificate."""
+
+    base_url: str
+    ca_pem: str
+
+    def url(self, namespace: str, name: str) -> str:
+        """The URL of one job's progress, as Kubeflow Trainer writes it."""
+        path = f"{labels.PROGRESS_AUDIENCE_GROUP}/namespaces/{namespace}/trainjobs/{name}/status"
+        return f"{self.base_url.rstrip('/')}/apis/{path}"
 
 
 def pod_name(job_name: str, attempt: int, rank: int) -> str:
@@ -23,12 +32,22 @@ def pod_name(job_name: str, attempt: int, rank: int) -> str:
     return f"{job_name}-{attempt}-{rank}"
 
 
-def build_pod(job: TrainingJob, *, attempt: int, rank: int, node: str, image: str) -> Json:
+def build_pod(
+    job: TrainingJob,
+    *,
+    attempt: int,
+    rank: int,
+    node: str,
+    image: str,
+    progress: ProgressEndpoint | None = None,
+) -> Json:
     """One rank of one attempt, pinned to `node` (the value of the node's kubernetes.io/hostname label).
 
-    `image` is the trainer's image for jobs that don't name one of their own.
+    `image` is the trainer's image for jobs that don't name one of their own, `progress` where its program reports to.
     """
-    name = pod_name(job.metadata.name, attempt, rank)
+    name, mounts = pod_name(job.metadata.name, attempt, rank), mounts_of(job, reports=progress is not None)
+    url = progress.url(job.metadata.namespace, job.metadata.name) if progress else ""
+    env = environment_of(job, attempt=attempt, rank=rank, master=_master(job, attempt), progress_url=url)
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -36,11 +55,12 @@ def build_pod(job: TrainingJob, *, attempt: int, rank: int, node: str, image: st
             "name": name,
             "namespace": job.metadata.namespace,
             "labels": _labels(job) | {labels.ATTEMPT_LABEL: str(attempt), labels.RANK_LABEL: str(rank)},
+            **_annotations(progress),
             "ownerReferences": [_owner(job)],
         },
         "spec": {
             "restartPolicy": "Never",
-            "terminationGracePeriodSeconds": GRACE_SECONDS,
+            "terminationGracePeriodSeconds": job.spec.trainer.termination_grace_period_seconds,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "hostname": name,
@@ -48,12 +68,9 @@ def build_pod(job: TrainingJob, *, attempt: int, rank: int, node: str, image: st
             "hostAliases": _host_aliases(job, attempt, rank),
             "affinity": _pinned(node),
             "tolerations": _tolerations(job),
-            "securityContext": _pod_security(),
-            "containers": [_container(job, attempt, rank, image)],
-            "volumes": [
-                {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": str(_shared_memory(job))}},
-                {"name": "tmp", "emptyDir": {}},
-            ],
+            "securityContext": _pod_security(mounts),
+            "containers": [_container(job, image, env, mounts)],
+            "volumes": mounts.volumes(),
         },
     }
 
@@ -123,9 +140,18 @@ def _tolerations(job: TrainingJob) -> list[Json]:
     return [{"key": labels.GPU_RESOURCE, "operator": "Exists"}]
 
 
-def _pod_security() -> Json:
-    """What the restricted Pod Security Standard asks of a pod."""
+def _annotations(progress: ProgressEndpoint | None) -> Json:
+    return {"annotations": {labels.PROGRESS_CA_ANNOTATION: progress.ca_pem}} if progress else {}
+
+
+def _pod_security(mounts: Mounts) -> Json:
+    """What the restricted Pod Security Standard asks of a pod, and claims that it can write to.
+
+    A claim's files are given to the pod's group once, not at every start: that takes minutes where there are many.
+    """
+    once = {"fsGroupChangePolicy": "OnRootMismatch"} if mounts.has_claims else {}
     return {
+        **once,
         "runAsNonRoot": True,
         "runAsUser": USER,
         "runAsGroup": USER,
@@ -134,12 +160,17 @@ def _pod_security() -> Json:
     }
 
 
-def _container(job: TrainingJob, attempt: int, rank: int, image: str) -> Json:
+def _container(job: TrainingJob, image: str, env: list[Json], mounts: Mounts) -> Json:
+    trainer = job.spec.trainer
+    command = {"command": list(trainer.command)} if trainer.command else {}
+    args = {"args": list(trainer.args)} if trainer.args else {}
     return {
         "name": labels.CONTAINER,
-        "image": job.spec.trainer.image or image,
+        "image": trainer.image or image,
         "imagePullPolicy": "IfNotPresent",
-        "env": [{"name": name, "value": value} for name, value in _environment(job, attempt, rank).items()],
+        **command,
+        **args,
+        "env": env,
         "ports": [{"name": "rendezvous", "containerPort": labels.MASTER_PORT, "protocol": "TCP"}],
         "resources": _resources(job),
         "securityContext": {
@@ -149,39 +180,8 @@ def _container(job: TrainingJob, attempt: int, rank: int, image: str) -> Json:
         },
         "terminationMessagePath": labels.TERMINATION_MESSAGE_PATH,
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}, {"name": "tmp", "mountPath": "/tmp"}],
+        "volumeMounts": mounts.volume_mounts(),
     }
-
-
-def _environment(job: TrainingJob, attempt: int, rank: int) -> dict[str, str]:
-    trainer, master, port = job.spec.trainer, _master(job, attempt), str(labels.MASTER_PORT)
-    processes = trainer.processes_per_node
-    return {
-        labels.SPEC_ENV: json.dumps(trainer_document(job), separators=(",", ":")),
-        labels.JOB_NAME_ENV: job.metadata.name,
-        labels.JOB_UID_ENV: job.metadata.uid,
-        labels.ATTEMPT_ENV: str(attempt),
-        "PET_NNODES": str(trainer.num_nodes),
-        "PET_NPROC_PER_NODE": str(processes),
-        "PET_NODE_RANK": str(rank),
-        "PET_MASTER_ADDR": master,
-        "PET_MASTER_PORT": port,
-        "MASTER_ADDR": master,
-        "MASTER_PORT": port,
-        "WORLD_SIZE": str(trainer.world_size),
-        "RANK": str(rank * processes),
-        "PYTHONUNBUFFERED": "1",
-        "HOME": "/tmp",
-        **_threads(job),
-    }
-
-
-def _threads(job: TrainingJob) -> dict[str, str]:
-    """As many threads per process as the pod has CPUs for; left alone, each process would take all of the node's."""
-    cpu = job.spec.trainer.resources_per_node.cpu
-    if cpu is None:
-        return {}
-    return {"OMP_NUM_THREADS": str(max(1, millicores(cpu) // 1000 // job.spec.trainer.processes_per_node))}
 
 
 def _resources(job: TrainingJob) -> Json:
@@ -191,9 +191,3 @@ def _resources(job: TrainingJob) -> Json:
     memory = {"memory": asked.memory} if asked.memory else {}
     gpus = {labels.GPU_RESOURCE: str(asked.gpus)} if asked.gpus else {}
     return {"requests": cpu | memory | gpus, "limits": memory | gpus}
-
-
-def _shared_memory(job: TrainingJob) -> int:
-    """Bytes of /dev/shm, which count against the pod's memory: half of it."""
-    memory = job.spec.trainer.resources_per_node.memory
-    return SHARED_MEMORY_BYTES if memory is None else max(1, byte_count(memory) // 2)

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import re2
 
-from loadstar.api.schema import LONGEST_DECIMAL, is_decimal
-from loadstar.api.status import MOST_METRICS, is_metric_name
+from loadstar.api.result import MOST_METRICS
+from loadstar.api.schema import LONGEST_DECIMAL, is_decimal, is_metric_name
 
 NAME_AND_VALUE: Final = r"([\w|/.-]+)\s*=\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
 """What Katib reads, too; a name may have / and . in it, so that val/accuracy is not taken for accuracy."""

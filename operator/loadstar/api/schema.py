@@ -148,6 +148,16 @@ DecimalString = Annotated[str, Field(max_length=LONGEST_DECIMAL, pattern=DECIMAL
 """A finite decimal number as text: floating point numbers don't survive every JSON client unchanged."""
 
 
+_METRIC_NAME = "[A-Za-z_][A-Za-z0-9_./-]*"
+LONGEST_METRIC_NAME = 63
+MetricName = Annotated[str, Field(min_length=1, max_length=LONGEST_METRIC_NAME, pattern=f"^{_METRIC_NAME}$")]
+
+
+def is_metric_name(text: str) -> bool:
+    """Whether a status can hold a metric of this name."""
+    return len(text) <= LONGEST_METRIC_NAME and re.fullmatch(_METRIC_NAME, text) is not None
+
+
 def is_decimal(text: str) -> bool:
     """Whether the text is a DecimalString as it is."""
     return len(text) <= LONGEST_DECIMAL and re.fullmatch(DECIMAL.strip("^$"), text) is not None

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from loadstar.api import status as wire
+from loadstar.api.outcome import core_result, wire_result
 from loadstar.core import jobs as core
 from loadstar.core.conditions import Condition, Conditions, Status
 from loadstar.core.resources import Resources
@@ -36,7 +37,7 @@ def state_of(status: wire.TrainingJobStatus) -> core.JobState:
         start_time=_seconds(status.start_time),
         completion_time=_seconds(status.completion_time),
         observed_generation=status.observed_generation or 0,
-        result=_result_of(status),
+        result=core_result(status.result, status.accuracy) if status.result else None,
         last_failure=_failure_of(status.last_failure),
         conditions=_conditions_of(status),
     )
@@ -60,7 +61,7 @@ def status_of(job: core.Job, state: core.JobState) -> wire.TrainingJobStatus:
         queue=wire.Queue(position=position) if position else None,
         placement=_placement(state.placement, job.request.gpus) if state.placement else None,
         accuracy=state.result.accuracy if state.result else None,
-        result=_result(state.result),
+        result=wire_result(state.result),
         last_failure=_failure(state.last_failure),
     )
 
@@ -162,36 +163,6 @@ def _conditions_of(status: wire.TrainingJobStatus) -> Conditions:
             )
             for condition in status.conditions
         }
-    )
-
-
-def _result(result: core.Result | None) -> wire.Result | None:
-    if result is None:
-        return None
-    return wire.Result(
-        metrics=tuple(wire.Metric(name=name, value=value) for name, value in result.metrics),
-        world_size=result.world_size,
-        seed=result.seed,
-        data_hash=result.data_hash,
-        epochs=result.epochs,
-        duration_seconds=result.duration_seconds,
-    )
-
-
-def _result_of(status: wire.TrainingJobStatus) -> core.Result | None:
-    return None if status.result is None else result_of(status.result, status.accuracy)
-
-
-def result_of(result: wire.Result, accuracy: str | None) -> core.Result:
-    """A result as the core keeps it; numbers stay the strings that the trainer wrote."""
-    return core.Result(
-        metrics=tuple((metric.name, metric.value) for metric in result.metrics),
-        world_size=result.world_size,
-        seed=result.seed,
-        data_hash=result.data_hash,
-        epochs=result.epochs,
-        duration_seconds=result.duration_seconds,
-        accuracy=accuracy,
     )
 
 

@@ -1,10 +1,12 @@
-"""status of a TrainingJob: what the operator writes, with field owner `loadstar`. Decimals are text, times are UTC."""
+"""status of a TrainingJob: what the operator writes, with field owner `loadstar` but for what is
+reported of the training. Decimals are text, times are UTC."""
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from loadstar.api.progress import Curves, TrainerStatus
+from loadstar.api.result import Result
 from loadstar.api.schema import DecimalString, MicroTime, Time, Wire, atomic
 
 Phase = Literal["Pending", "Queued", "Starting", "Running", "Restarting", "Suspended", "Succeeded", "Failed"]
@@ -19,18 +21,8 @@ Reason = Annotated[
 Message = Annotated[str, Field(max_length=4096)]
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 Count = Annotated[int, Field(ge=0)]
-_METRIC_NAME = r"^[A-Za-z_][A-Za-z0-9_./-]*$"
-LONGEST_METRIC_NAME = 63
-MetricName = Annotated[str, Field(max_length=LONGEST_METRIC_NAME, pattern=_METRIC_NAME)]
-
 MOST_NODES = 1024
-MOST_METRICS = 64
 NAMES_SHOWN = 3
-
-
-def is_metric_name(text: str) -> bool:
-    """Whether a status can hold a metric of this name."""
-    return len(text) <= LONGEST_METRIC_NAME and re.fullmatch(_METRIC_NAME.strip("^$"), text) is not None
 
 
 class Condition(Wire):
@@ -110,28 +102,6 @@ class Placement(Wire):
     )
 
 
-class Metric(Wire):
-    """One number of the result."""
-
-    name: MetricName = Field(description="Name of the metric, such as accuracy or loss.")
-    value: DecimalString = Field(description="Its value as decimal text, exactly as the trainer measured it.")
-
-
-class Result(Wire):
-    """What the finished job achieved, as its rank 0 recorded it."""
-
-    metrics: Annotated[tuple[Metric, ...], Field(max_length=MOST_METRICS)] = Field(
-        (), description="Metrics on the test rows.", json_schema_extra=atomic()
-    )
-    world_size: Count = Field(description="Processes that trained together.")
-    seed: Count = Field(description="The seed that was used.")
-    data_hash: str = Field(
-        max_length=128, description="Hash of the data, to tell whether two results compare."
-    )
-    epochs: Count = Field(description="Epochs completed.")
-    duration_seconds: DecimalString = Field(description="Seconds spent in training and evaluation.")
-
-
 class LastFailure(Wire):
     """The last attempt that failed: where and how."""
 
@@ -177,6 +147,13 @@ class TrainingJobStatus(Wire):
         None, description="Share of test rows classified rightly, 0 to 1; absent for regression."
     )
     result: Result | None = Field(None, description="What the finished job achieved.")
+    trainer_status: TrainerStatus | None = Field(
+        None,
+        description="What the program of the current attempt reported last, in Kubeflow Trainer's shape.",
+    )
+    curves: Curves | None = Field(
+        None, description="The course of the reported metrics over the current attempt."
+    )
     last_failure: LastFailure | None = Field(None, description="The last attempt that failed: where and how.")
 
     def wire(self) -> dict[str, Any]:

@@ -7,19 +7,18 @@ from pydantic import AwareDatetime, Field
 from loadstar.api.dataset import DatasetSpec, SplitSpec, SyntheticSpec
 from loadstar.api.model import ModelSpec
 from loadstar.api.preprocess import PreprocessSpec
+from loadstar.api.result import Metric, Result
 from loadstar.api.scheduling import RunPolicy, SchedulingSpec
 from loadstar.api.schema import Rule, Wire
 from loadstar.api.spec import TrainingJobSpec
 from loadstar.api.status import (
     Condition,
     LastFailure,
-    Metric,
     PlacedNode,
     Placement,
     Queue,
     Rejected,
     Restarts,
-    Result,
     TrainingJobStatus,
     node_summary,
 )

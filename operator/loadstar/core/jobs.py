@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from loadstar.core.conditions import Conditions
 from loadstar.core.resources import Resources
+from loadstar.core.results import Goal, Result
+from loadstar.core.volumes import Volume
 
 
 class Policy(StrEnum):
@@ -52,7 +54,11 @@ class RunPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One TrainingJob as asked for. `request` is what each rank's pod requests; ranks run on nodes of their own."""
+    """One TrainingJob as asked for. `request` is what each rank's pod requests; ranks run on nodes of their own.
+
+    `reads_log` says that its program may print its metrics where it leaves no record. `claims` are the
+    PersistentVolumeClaims of its namespace that every rank mounts, `volumes` what is known of them while it waits.
+    """
 
     uid: str
     namespace: str
@@ -64,6 +70,10 @@ class Job:
     scheduling: Scheduling = Scheduling()
     run_policy: RunPolicy = RunPolicy()
     suspend: bool = False
+    goal: Goal | None = None
+    reads_log: bool = False
+    claims: tuple[str, ...] = ()
+    volumes: tuple[Volume, ...] = ()
 
     @property
     def order(self) -> tuple[float, str]:
@@ -124,19 +134,6 @@ class Failure:
     rank: int | None = None
     node: str | None = None
     exit_code: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What the trainer's final record says; numbers as the strings that it wrote."""
-
-    metrics: tuple[tuple[str, str], ...]
-    world_size: int
-    seed: int
-    data_hash: str
-    epochs: int
-    duration_seconds: str
-    accuracy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

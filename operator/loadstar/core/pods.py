@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from loadstar.core.jobs import Failure, Result
+from loadstar.core.jobs import Failure
+from loadstar.core.results import Result
 
 EXIT_UNRUNNABLE = 65
 """The trainer's exit code for a job that can't run as written (sysexits' EX_DATAERR): no attempt would fare better."""

@@ -15,6 +15,7 @@ from loadstar.core.jobs import Job, Phase, Placement, Policy, RankPlacement
 from loadstar.core.placement import Unplaceable
 from loadstar.core.plan import Offer
 from loadstar.core.snapshot import GPUS
+from loadstar.core.volumes import Volume
 from tests.builders import NOW, make_loads, make_offer, make_state
 from tests.contract.jobs import UID
 from tests.unit import raw
@@ -36,11 +37,21 @@ class Stage:
     caches: Caches = field(default_factory=Caches)
     queue: WorkQueue[Key] = field(default_factory=WorkQueue)
     board: Board = field(default_factory=Board)
+    known: tuple[Volume, ...] | None = None
+    """What is known of the claims of any job that names some."""
 
     def __post_init__(self) -> None:
         for name in ("node-a", "node-b"):
             self.caches.put_node(raw.node(name))
-        self.cycle = Cycle(self.caches, self.queue, self.board, make_loads, lambda: NOW, lambda *_: None)
+        self.cycle = Cycle(
+            self.caches,
+            self.queue,
+            self.board,
+            make_loads,
+            lambda _: self.known,
+            lambda: NOW,
+            lambda *_: None,
+        )
 
     def job(self, **spec: Any) -> Job:
         self.caches.put_job(raw.job(**spec))
@@ -255,3 +266,19 @@ async def test_after_a_restart_round_robin_goes_on_from_the_last_status() -> Non
     outcome = stage.cycle.plan_once()[UID].outcome
     assert isinstance(outcome, Placement)
     assert [rank.node for rank in outcome.ranks] == ["node-b"]
+
+
+# --- claims ------------------------------------------------------------------------------------------------------
+
+MOUNTS = {"volumes": [{"claim": "data", "mountPath": "/data"}]}
+
+
+def test_a_job_is_planned_once_its_claims_are_known() -> None:
+    stage = Stage()
+    stage.job(trainer=MOUNTS)
+    stage.board.want(KEY, UID)
+    assert stage.cycle.plan_once() == {}
+    stage.known = (Volume("data", node="node-b"),)
+    offer = stage.cycle.plan_once()[UID]
+    assert isinstance(offer.outcome, Placement)
+    assert [rank.node for rank in offer.outcome.ranks] == ["node-b"]

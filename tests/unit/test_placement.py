@@ -9,6 +9,7 @@ from loadstar.core.placement import Request, Unplaceable, place
 from loadstar.core.resources import Resources
 from loadstar.core.score import NodeLoads
 from loadstar.core.snapshot import Node, Snapshot
+from loadstar.core.volumes import Operator, Presence, Requirement, Volume
 from tests.builders import (
     GIB,
     GPU_ONLY,
@@ -50,11 +51,13 @@ def by(policy: Policy, **wishes: Any) -> Scheduling:
 
 
 GOOD = make_node("good")
+NEAR = Volume("data", places=((Requirement("zone", Operator.IN, ("near",)),),))
 REFUSALS: dict[str, tuple[Node, Resources]] = {
     "NotReady": (make_node("bad", ready=False), Resources()),
     "Cordoned": (make_node("bad", cordoned=True), Resources()),
     "Tainted": (make_node("bad", taints=frozenset({"maintenance"})), Resources()),
     "OtherGPUProduct": (make_node("bad", gpu_product="old"), Resources()),
+    "VolumeElsewhere": (make_node("bad", labels={"zone": "far"}), Resources()),
     "InsufficientGPUs": (make_node("bad"), Resources(gpus=8)),
     "InsufficientCPU": (make_node("bad"), Resources(cpu=63_001)),
     "InsufficientMemory": (make_node("bad"), Resources(memory=512 * GIB)),
@@ -66,8 +69,10 @@ REFUSALS: dict[str, tuple[Node, Resources]] = {
 def test_a_node_is_refused_for(reason: str) -> None:
     bad, taken = REFUSALS[reason]
     wishes = Scheduling(gpu_products=frozenset({"new"})) if reason == "OtherGPUProduct" else Scheduling()
-    good = make_node("good", gpu_product="new")
-    outcome = tried(make_job(scheduling=wishes), make_snapshot([bad, good], {"bad": taken}))
+    volumes = (NEAR,) if reason == "VolumeElsewhere" else ()
+    good = make_node("good", gpu_product="new", labels={"zone": "near"})
+    job = make_job(scheduling=wishes, volumes=volumes)
+    outcome = tried(job, make_snapshot([bad, good], {"bad": taken}))
     assert isinstance(outcome, Placement)
     assert [rank.node for rank in outcome.ranks] == ["good"]
     assert [(r.reason, r.nodes, r.example) for r in outcome.rejected] == [(reason, 1, "bad")]
@@ -239,6 +244,26 @@ INFEASIBLE: dict[str, tuple[Job, list[Node], str]] = {
         "spec.trainer.numNodes is 2, but only 1 nodes of H100 are large enough for one rank: "
         "lower spec.trainer.numNodes or resourcesPerNode, name more gpuProducts, or add nodes",
     ),
+    "no node reaches its claim": (
+        make_job(volumes=(NEAR,)),
+        [make_node("a", labels={"zone": "far"})],
+        "PersistentVolumeClaim data can be mounted where zone is near, and no node fits that: "
+        "add such a node or name another claim",
+    ),
+    "no node reaches both of its claims": (
+        make_job(volumes=(NEAR, Volume("work", node="a"))),
+        [make_node("a", labels={"zone": "far"}), make_node("b", labels={"zone": "near"})],
+        "PersistentVolumeClaim data can be mounted where zone is near; "
+        "PersistentVolumeClaim work can be mounted on node a, and no node fits that: "
+        "add such a node or name another claim",
+    ),
+    "too few nodes reach its claim": (
+        make_job(ranks=2, volumes=(NEAR,)),
+        [make_node("a", labels={"zone": "far"}), make_node("b", labels={"zone": "near"})],
+        "spec.trainer.numNodes is 2, but only 1 nodes are large enough for one rank and can mount what it needs "
+        "(PersistentVolumeClaim data can be mounted where zone is near): "
+        "lower spec.trainer.numNodes or resourcesPerNode, or add nodes",
+    ),
     "memory beyond all numbers": (
         make_job(request=make_request(memory=10**20)),
         make_nodes(1),
@@ -246,6 +271,28 @@ INFEASIBLE: dict[str, tuple[Job, list[Node], str]] = {
         "lower spec.trainer.resourcesPerNode or add a larger node",
     ),
 }
+
+
+def test_a_job_that_waits_for_the_nodes_of_its_claim_says_where_they_are() -> None:
+    nodes = [make_node("a", labels={"zone": "far"}), make_node("b", labels={"zone": "near"})]
+    outcome = refused(make_job(volumes=(NEAR,)), make_snapshot(nodes, {"b": Resources(gpus=8)}))
+    assert (outcome.reason, outcome.frees_up) == ("InsufficientResources", True)
+    assert outcome.message == (
+        "waiting for a node with 1 free nvidia.com/gpu: 0 of 2 nodes fit; "
+        "refused: 1 VolumeElsewhere (such as a), 1 InsufficientGPUs (such as b). "
+        "PersistentVolumeClaim data can be mounted where zone is near. It starts by itself when enough is free."
+    )
+
+
+def test_a_claim_outweighs_a_lower_load_elsewhere() -> None:
+    nodes = [make_node("a", labels={"zone": "far"}), make_node("b", labels={"zone": "near"})]
+    assert placed(make_job(volumes=(NEAR,)), make_snapshot(nodes), make_node_loads([0.1, 0.9])) == ["b"]
+
+
+def test_a_job_whose_claim_is_missing_waits_and_says_what_to_create() -> None:
+    outcome = refused(make_job(volumes=(Volume("data", Presence.MISSING),)), make_snapshot(make_nodes(1)))
+    assert (outcome.reason, outcome.frees_up) == ("ClaimNotFound", False)
+    assert outcome.message.startswith("create PersistentVolumeClaim data in namespace research")
 
 
 def test_a_job_without_gpus_does_not_wait_for_gpus() -> None:

@@ -106,6 +106,7 @@ def job_of(parsed: TrainingJob) -> core.Job:
             ttl_after_finished=run_policy.ttl_seconds_after_finished,
         ),
         suspend=spec.suspend,
+        claims=spec.claims,
     )
 
 

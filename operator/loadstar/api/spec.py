@@ -9,6 +9,7 @@ from loadstar.api.checkpoint import CheckpointSpec, ExportSpec
 from loadstar.api.dataset import DatasetSpec
 from loadstar.api.evaluation import EvaluationSpec, GoalSpec
 from loadstar.api.fit import FIT_RULES, PROGRAM_RULES
+from loadstar.api.locations import location_of
 from loadstar.api.model import ModelSpec
 from loadstar.api.scheduling import RunPolicy, SchedulingSpec
 from loadstar.api.schema import Strict, immutable
@@ -72,6 +73,15 @@ class TrainingJobSpec(Strict):
 
     FIXED = ("model", "dataset", "training", "evaluation", "checkpoint", "export")
     RULES = (*PROGRAM_RULES, *FIT_RULES)
+
+    @property
+    def claims(self) -> tuple[str, ...]:
+        """The PersistentVolumeClaims that the pods mount, each once, by name."""
+        weights = self.model.initial_weights if self.model else None
+        named = (self.dataset, self.checkpoint, self.export, weights)
+        places = [location_of(part.uri) for part in named if part and part.uri]
+        mounted = {volume.claim for volume in self.trainer.volumes or () if volume.claim}
+        return tuple(sorted(mounted | {place.name for place in places if place.scheme == "pvc"}))
 
     @property
     def goal(self) -> GoalSpec | None:

@@ -15,6 +15,7 @@ from loadstar.controller import capacity
 from loadstar.controller.apply import Applier
 from loadstar.controller.board import Board
 from loadstar.controller.caches import Caches, Key
+from loadstar.controller.claims import ClaimWatch
 from loadstar.controller.cycle import Cycle
 from loadstar.controller.events import Events
 from loadstar.controller.handlers import register
@@ -53,6 +54,7 @@ class Operator:
     reconciler: Reconciler
     cycle: Cycle
     load: LoadWatch
+    claims: ClaimWatch
     relist: Relist
     events: Events
     metrics: Metrics
@@ -81,6 +83,7 @@ class Operator:
             self._watch(settings, ends),
             self.reconciler.run(),
             self.cycle.run(),
+            self.claims.run(),
             self.load.run(interval, self.board.capacity_changed),
             self.relist.run(settings.resync_seconds, settings.relist_seconds),
             self.events.run(),
@@ -154,9 +157,12 @@ def assemble(
         observe=metrics.passed,
         last_pass=time.time(),
     )
-    cycle = Cycle(caches, queue, board, load.loads, time.time, metrics.cycled)
+    claims = ClaimWatch(kube, caches, board, time.time)
+    cycle = Cycle(caches, queue, board, load.loads, claims.volumes_of, time.time, metrics.cycled)
     relist = Relist(kube, caches, queue, board, frozenset(settings.watch_namespaces))
-    operator = Operator(name, kube, caches, queue, board, reconciler, cycle, load, relist, events, metrics)
+    operator = Operator(
+        name, kube, caches, queue, board, reconciler, cycle, load, claims, relist, events, metrics
+    )
     metrics.watch(
         Sources(
             phases=lambda: [tracked.state.phase for tracked in caches.jobs.values()],

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from loadstar.controller import capacity
 from loadstar.controller.board import Board
@@ -12,6 +12,7 @@ from loadstar.controller.caches import Caches, Key
 from loadstar.controller.workqueue import WorkQueue
 from loadstar.core.jobs import Job, Placement, Policy
 from loadstar.core.plan import Loads, Offer, Turn, plan
+from loadstar.core.volumes import Volume
 
 log = logging.getLogger(__name__)
 
@@ -24,12 +25,16 @@ ECHOES_PER_SECOND = 50.0
 
 @dataclass(slots=True)
 class Cycle:
-    """Plans for the jobs on the board. `loads` gives what is known of load at the moment of asking."""
+    """Plans for the jobs on the board. `loads` gives what is known of load at the moment of asking.
+
+    `volumes` gives what is known of a job's claims; a job for which it is None is left out until it is known.
+    """
 
     caches: Caches
     queue: WorkQueue[Key]
     board: Board
     loads: Callable[[], Loads]
+    volumes: Callable[[Job], tuple[Volume, ...] | None]
     clock: Callable[[], float]
     observe: Callable[[float, dict[str, Offer]], None]
     """(seconds, offers), told of each cycle."""
@@ -71,9 +76,18 @@ class Cycle:
             tracked, offer = self.caches.jobs.get(key), self.board.offers.get(uid)
             if tracked is None or tracked.job is None or tracked.uid != uid:
                 continue
-            if offer is None or not isinstance(offer.outcome, Placement):
-                found.append((key, tracked.job))
+            if offer is not None and isinstance(offer.outcome, Placement):
+                continue
+            job = self._with_volumes(tracked.job)
+            if job is not None:
+                found.append((key, job))
         return found
+
+    def _with_volumes(self, job: Job) -> Job | None:
+        if not job.claims:
+            return job
+        volumes = self.volumes(job)
+        return None if volumes is None else replace(job, volumes=volumes)
 
     def _publish(self, key: Key, job: Job, offer: Offer, echo: float) -> None:
         before = self.board.offers.get(job.uid)

@@ -6,7 +6,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from loadstar.core import score
+from loadstar.core import score, volumes
 from loadstar.core.commitments import expected_use
 from loadstar.core.forecast import SIGNALS
 from loadstar.core.jobs import Job, Placement, Policy, RankPlacement, Rejection
@@ -24,6 +24,7 @@ class Refusal(StrEnum):
     CORDONED = "Cordoned"
     TAINTED = "Tainted"
     OTHER_PRODUCT = "OtherGPUProduct"
+    VOLUME_ELSEWHERE = "VolumeElsewhere"
     INSUFFICIENT_GPUS = "InsufficientGPUs"
     INSUFFICIENT_CPU = "InsufficientCPU"
     INSUFFICIENT_MEMORY = "InsufficientMemory"
@@ -73,6 +74,9 @@ _USE = [REASONS.index(reason) for _, _, reason, _ in _RESOURCES]
 
 def place(request: Request, snapshot: Snapshot) -> Placement | Unplaceable:
     """The best nodes for every rank of the gang, one rank to a node, or the reason why not all of them fit."""
+    obstacle = volumes.obstacle(request.job.volumes, request.job.ranks, request.job.namespace)
+    if obstacle is not None:
+        return Unplaceable(*obstacle, rejected=(), infeasible=True)
     refusals = _refusals(request, snapshot)
     candidates = np.flatnonzero(refusals < 0)
     rejected = _grouped(refusals, snapshot)
@@ -102,6 +106,8 @@ def _refusals(request: Request, snapshot: Snapshot) -> Codes:
     refuse(snapshot.tainted_for_gpu_pods if job.request.gpus else snapshot.tainted, Refusal.TAINTED)
     if job.scheduling.gpu_products:
         refuse(~snapshot.offers(job.scheduling.gpu_products), Refusal.OTHER_PRODUCT)
+    if job.volumes:
+        refuse(~snapshot.reaches(job.volumes), Refusal.VOLUME_ELSEWHERE)
     for column, part, reason, _ in _RESOURCES:
         refuse(snapshot.free[:, column] < getattr(job.request, part), reason)
     if job.scheduling.max_load is not None:
@@ -175,9 +181,10 @@ def _unplaceable(
     refused = ", ".join(f"{r.nodes} {r.reason} (such as {r.example})" for r in rejected)
     gpus = job.request.gpus
     what = f"{gpus} free nvidia.com/gpu" if gpus else "enough free CPU and memory"
+    places = volumes.places(job.volumes)
     message = (
         f"waiting for {wanted} with {what}{' each' if job.ranks > 1 else ''}: "
-        f"{fitting} of {len(snapshot.nodes)} nodes fit; refused: {refused}. "
+        f"{fitting} of {len(snapshot.nodes)} nodes fit; refused: {refused}. {f'{places}. ' if places else ''}"
         "It starts by itself when enough is free."
     )
     return Unplaceable("InsufficientResources", message, rejected, frees_up=frees_up)
@@ -198,6 +205,9 @@ def _infeasible(job: Job, snapshot: Snapshot) -> str | None:
         )
     if job.scheduling.gpu_products and not snapshot.offers(job.scheduling.gpu_products).any():
         return _no_such_product(job.scheduling.gpu_products, snapshot)
+    reached = snapshot.reaches(job.volumes)
+    if not reached.any():
+        return f"{volumes.places(job.volumes)}, and no node fits that: add such a node or name another claim"
     for column, part, _, unit in _RESOURCES:
         asked, offered = getattr(job.request, part), snapshot.allocatable[:, column]
         if (offered >= asked).sum() == 0:
@@ -205,14 +215,15 @@ def _infeasible(job: Job, snapshot: Snapshot) -> str | None:
                 f"each rank asks for {asked} {unit}, but the largest node has {offered.max()}: "
                 "lower spec.trainer.resourcesPerNode or add a larger node"
             )
-    large_enough, products = _large_enough(job, snapshot), job.scheduling.gpu_products
+    large_enough, products = _large_enough(job, snapshot) & reached, job.scheduling.gpu_products
     if products:
         large_enough &= snapshot.offers(products)
     if large_enough.sum() < job.ranks:
         asked = f"spec.trainer.numNodes is {job.ranks}" if job.ranks > 1 else "the job needs a node"
         of_these = f" of {', '.join(sorted(products))}" if products else ""
         return (
-            f"{asked}, but only {large_enough.sum()} nodes{of_these} are large enough for one rank: "
+            f"{asked}, but only {large_enough.sum()} nodes{of_these} are large enough for one rank"
+            f"{'' if reached.all() else f' and can mount what it needs ({volumes.places(job.volumes)})'}: "
             f"lower spec.trainer.numNodes or resourcesPerNode, {'name more gpuProducts, ' if products else ''}"
             "or add nodes"
         )

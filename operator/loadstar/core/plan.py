@@ -132,7 +132,7 @@ class _View:
 
 def _alike(job: Job) -> Hashable:
     """Jobs of the same key are refused for the same reasons."""
-    return job.ranks, job.request, job.scheduling
+    return job.ranks, job.request, job.scheduling, job.namespace if job.volumes else "", job.volumes
 
 
 def _behind(head: Job) -> Unplaceable:

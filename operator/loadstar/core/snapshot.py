@@ -4,12 +4,13 @@ Rows are nodes in the order of their names; the four columns are CPU (millicores
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loadstar.core.resources import Resources
+from loadstar.core.volumes import Volume
 
 Matrix = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -22,7 +23,10 @@ GPU_TAINT = "nvidia.com/gpu"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node. `taints` are the keys of its taints that keep pods away (NoSchedule, NoExecute)."""
+    """One node. `taints` are the keys of its taints that keep pods away (NoSchedule, NoExecute).
+
+    `labels` are kept for the rare volume that only some nodes can mount.
+    """
 
     name: str
     allocatable: Resources
@@ -30,6 +34,7 @@ class Node:
     cordoned: bool = False
     gpu_product: str | None = None
     taints: frozenset[str] = frozenset()
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 class Snapshot:
@@ -64,6 +69,14 @@ class Snapshot:
     def offers(self, gpu_products: frozenset[str]) -> Mask:
         """Which nodes have GPUs of one of these products."""
         return _mask(node.gpu_product in gpu_products for node in self.nodes)
+
+    def reaches(self, volumes: Iterable[Volume]) -> Mask:
+        """Which nodes can mount all of these."""
+        reached = np.ones(len(self.nodes), dtype=np.bool_)
+        for volume in volumes:
+            if not volume.everywhere:
+                reached &= _mask(volume.reaches(node.name, node.labels) for node in self.nodes)
+        return reached
 
     def allocated_share(self) -> NDArray[np.float64]:
         """Taken over allocatable in 0..1, shape (nodes, 4); 0 where a node has none of a resource."""

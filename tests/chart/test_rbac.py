@@ -7,6 +7,7 @@ from tests.chart.helm import Helm, Object, named
 _READER = [
     {"apiGroups": ["loadstar.dev"], "resources": ["trainingjobs"], "verbs": ["list", "watch"]},
     {"apiGroups": [""], "resources": ["nodes", "pods"], "verbs": ["list", "watch"]},
+    {"apiGroups": [""], "resources": ["persistentvolumes"], "verbs": ["get"]},
 ]
 _RUNNER = [
     {"apiGroups": ["loadstar.dev"], "resources": ["trainingjobs"], "verbs": ["delete"]},
@@ -14,6 +15,7 @@ _RUNNER = [
     {"apiGroups": ["loadstar.dev"], "resources": ["trainingjobs/finalizers"], "verbs": ["update"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "create", "delete"]},
     {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "create"]},
+    {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["get"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
 ]
 _LEASE = [

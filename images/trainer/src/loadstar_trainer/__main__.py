@@ -10,9 +10,11 @@ import traceback
 from typing import Any, NoReturn
 
 from loadstar_trainer import record
+from loadstar_trainer.endpoint import Endpoint
 from loadstar_trainer.environment import SPEC, Identity, Ranks, record_path
 from loadstar_trainer.failures import Failure, Interrupted
 from loadstar_trainer.interruption import Interruption
+from loadstar_trainer.reporter import Progress, Reporter
 from loadstar_trainer.spec import parse
 
 
@@ -25,11 +27,16 @@ def main() -> int:
         # PyTorch takes seconds to import: a bad spec is told before.
         from loadstar_trainer.run import run
 
-        result = run(spec, ranks, interruption)
+        endpoint = Endpoint.read(os.environ) if ranks.rank == 0 else None
+        reporter = Reporter(endpoint) if endpoint else None
+        result = run(spec, ranks, interruption, identity, reporter)
     except Exception as error:
         return _fail(_failure(error, interruption))
     if ranks.rank == 0:
-        _leave(record.of_result(identity, result))
+        final = record.of_result(identity, result)
+        _leave(final)
+        if reporter:
+            reporter.close(Progress(100.0, 0.0, result.metrics), record.encode(final, record.LARGEST))
     return 0
 
 

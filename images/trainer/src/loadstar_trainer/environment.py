@@ -22,6 +22,9 @@ class Identity:
         return cls(env.get("LOADSTAR_JOB_UID", ""), _whole(env, "LOADSTAR_ATTEMPT", 0, least=0))
 
 
+NOBODY = Identity("", 0)
+
+
 @dataclass(frozen=True)
 class Ranks:
     """This process's place among all, as torchrun and our launcher state it; alone if nothing is stated."""

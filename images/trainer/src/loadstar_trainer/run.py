@@ -9,8 +9,9 @@ from torch import nn
 from loadstar_trainer import data as datasets
 from loadstar_trainer import models
 from loadstar_trainer.callbacks import Callback, Log
+from loadstar_trainer.checkpoint.saving import saving
 from loadstar_trainer.data import Data
-from loadstar_trainer.environment import Ranks
+from loadstar_trainer.environment import NOBODY, Identity, Ranks
 from loadstar_trainer.failures import Refused
 from loadstar_trainer.fit import Fit, Outcome
 from loadstar_trainer.folds import cross_validate
@@ -19,13 +20,24 @@ from loadstar_trainer.interruption import Interruption
 from loadstar_trainer.losses import Objective
 from loadstar_trainer.models import weights
 from loadstar_trainer.record import Extras, Result
+from loadstar_trainer.reporter import Reporter
+from loadstar_trainer.reporting import Reports
 from loadstar_trainer.spec import Spec
 from loadstar_trainer.spec.tasks import CLASSIFICATION, task_problems
 from loadstar_trainer.train import Course
 
 
-def run(spec: Spec, ranks: Ranks, interruption: Interruption) -> Result:
-    """Trains and tests in this rank as one of all; every rank returns the same result but for the time taken."""
+def run(
+    spec: Spec,
+    ranks: Ranks,
+    interruption: Interruption,
+    identity: Identity = NOBODY,
+    reporter: Reporter | None = None,
+) -> Result:
+    """Trains and tests in this rank as one of all; every rank returns the same result but for the time taken.
+
+    Where checkpoints and the exported model are is known to rank 0 alone.
+    """
     began = time.monotonic()
     data = datasets.prepare(spec.dataset, spec.model.context_length or None)
     # Before the ranks meet: what the job cannot have is refused at once, by each rank for itself.
@@ -35,6 +47,9 @@ def run(spec: Spec, ranks: Ranks, interruption: Interruption) -> Result:
     if gang.device.type == "cuda":
         torch.use_deterministic_algorithms(True, warn_only=True)
     callbacks: list[Callback] = [Log()] if gang.rank == 0 else []
+    checkpoints = saving(spec, data.hash, identity, gang)
+    callbacks += [checkpoints] if checkpoints else []
+    callbacks += [Reports(reporter)] if reporter else []
     interruption.install()
     outcome = _train(spec, data, model, Fit(spec, gang, callbacks, interruption))
     gang.close()
@@ -50,6 +65,8 @@ def run(spec: Spec, ranks: Ranks, interruption: Interruption) -> Result:
         duration_seconds=time.monotonic() - began,
         metrics=outcome.metrics,
         extras=Extras(
+            checkpoint=checkpoints.newest if checkpoints else None,
+            resumed_from=checkpoints.resumed_from if checkpoints else None,
             confusion=tuple(map(tuple, outcome.confusion)),
             importance=outcome.importance,
             folds=spec.evaluation.folds,

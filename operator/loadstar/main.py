@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import uvloop
@@ -20,6 +21,8 @@ from loadstar.controller.assembly import Operator, assemble
 from loadstar.controller.election import LIMITS, Election, LeadershipLost, Terms, identity
 from loadstar.controller.metrics import Metrics
 from loadstar.controller.serving import serving
+from loadstar.reporting.assembly import LIMITS as REPORTING_LIMITS
+from loadstar.reporting.assembly import Reporting
 from loadstar.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -60,9 +63,11 @@ async def _run(settings: Settings) -> None:
     async with (
         _kube(settings, metrics, limits) as kube,
         _kube(settings, metrics, LIMITS) as lease_kube,
+        _kube(settings, metrics, REPORTING_LIMITS) as reporting_kube,
         _prometheus(settings) as prometheus,
     ):
         operator = assemble(settings, kube, prometheus, metrics, name)
+        reporting = _reporting(settings, reporting_kube, operator, metrics)
         election = Election(lease_kube, _terms(settings), name)
         ends = _stop_on_signals()
         async with serving(operator.endpoints(settings), settings.serving_address, settings.serving_port):
@@ -70,19 +75,42 @@ async def _run(settings: Settings) -> None:
                 return
             try:
                 metrics.leading(True)
-                await _lead(settings, operator, election, ends)
+                await _lead(settings, Parts(operator, reporting, election), ends)
             finally:
                 await election.release()
 
 
-async def _lead(settings: Settings, operator: Operator, election: Election, ends: asyncio.Event) -> None:
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What works together in the active replica; `reporting` is None where programs can't report."""
+
+    operator: Operator
+    reporting: Reporting | None
+    election: Election
+
+
+def _reporting(settings: Settings, kube: Kube, operator: Operator, metrics: Metrics) -> Reporting | None:
+    """The progress endpoint, known to the operator; None where no address for it is set."""
+    if not settings.progress_url:
+        return None
+    reporting = Reporting(settings, kube, operator.caches, metrics.registry)
+    operator.progress, operator.also_ready = reporting.endpoint, reporting.ready
+    return reporting
+
+
+async def _lead(settings: Settings, parts: Parts, ends: asyncio.Event) -> None:
     """Everything that the active replica does, until `ends` or until something fails."""
-    holding = asyncio.create_task(election.hold())
+    operator, reporting = parts.operator, parts.reporting
+    holding = asyncio.create_task(parts.election.hold())
     try:
         if not await _unless(ends, operator.prime(settings)):
             return
+        if reporting and not await _unless(ends, reporting.prepare()):
+            return
         async with asyncio.TaskGroup() as tasks:
             working = [tasks.create_task(work) for work in operator.work(settings, ends)]
+            if reporting:
+                working.append(tasks.create_task(reporting.run()))
             working.append(tasks.create_task(_raising(holding)))
             await ends.wait()
             log.info("stopping")

@@ -61,7 +61,8 @@ def test_probes_ask_the_port_that_the_operator_serves(helm: Helm, probe: str, pa
     container = _container(helm)
     assert container[probe]["httpGet"] == {"path": path, "port": "http"}
     assert container["ports"] == [
-        {"name": "http", "containerPort": Settings().serving_port, "protocol": "TCP"}
+        {"name": "http", "containerPort": Settings().serving_port, "protocol": "TCP"},
+        {"name": "progress", "containerPort": Settings().progress_port, "protocol": "TCP"},
     ]
 
 
@@ -131,7 +132,7 @@ def test_common_labels_are_on_every_object(helm: Helm) -> None:
         "metrics": {"serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}},
     }
     objects = helm.template(everything)
-    assert len(objects) == 17
+    assert len(objects) == 21
     assert {body["metadata"]["labels"].get("cost") for body in objects} == {"c"}
 
 

@@ -11,7 +11,7 @@ from tests.chart.helm import Helm, HelmError, named
 
 def test_the_service_leads_to_the_operators_pod(helm: Helm) -> None:
     objects = helm.template({"metrics": {"service": {"port": 80, "annotations": {"note": "a"}}}})
-    service = named(objects, "Service")
+    service = named(objects, "Service", "loadstar-metrics")
     assert service["metadata"]["annotations"] == {"note": "a"}
     assert service["spec"] == {
         "selector": named(objects, "Deployment")["spec"]["selector"]["matchLabels"],
@@ -26,8 +26,8 @@ def test_the_test_pod_asks_the_service_for_readiness(helm: Helm) -> None:
 
 
 def test_without_the_service_there_is_no_test_pod(helm: Helm) -> None:
-    kinds = {body["kind"] for body in helm.template({"metrics": {"service": {"enabled": False}}})}
-    assert not {"Service", "Pod"} & kinds
+    objects = helm.template({"metrics": {"service": {"enabled": False}}})
+    assert not {"loadstar-metrics", "loadstar-test-ready"} & {body["metadata"]["name"] for body in objects}
 
 
 def test_nothing_that_needs_other_crds_is_installed_by_default(helm: Helm) -> None:
@@ -44,7 +44,7 @@ def test_nothing_that_needs_other_crds_is_installed_by_default(helm: Helm) -> No
 def test_the_service_monitor_selects_the_service(helm: Helm) -> None:
     chosen = {"enabled": True, "interval": "15s", "labels": {"release": "prometheus"}}
     objects = helm.template({"metrics": {"serviceMonitor": chosen}})
-    monitor, service = named(objects, "ServiceMonitor"), named(objects, "Service")
+    monitor, service = named(objects, "ServiceMonitor"), named(objects, "Service", "loadstar-metrics")
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
     assert monitor["spec"]["namespaceSelector"] == {"matchNames": ["loadstar-system"]}
@@ -87,12 +87,15 @@ def test_alerts_are_about_this_release_alone(helm: Helm) -> None:
     assert all(it.startswith('namespace="loadstar-system",service="star-metrics"') for it in selectors)
 
 
-def test_the_policy_opens_one_port(helm: Helm) -> None:
+def test_the_policy_opens_the_ports_that_are_served(helm: Helm) -> None:
     objects = helm.template({"networkPolicy": {"enabled": True}})
     assert named(objects, "NetworkPolicy")["spec"] == {
         "podSelector": named(objects, "Deployment")["spec"]["selector"],
         "policyTypes": ["Ingress"],
-        "ingress": [{"ports": [{"port": "http", "protocol": "TCP"}]}],
+        "ingress": [
+            {"ports": [{"port": "http", "protocol": "TCP"}]},
+            {"ports": [{"port": "progress", "protocol": "TCP"}]},
+        ],
     }
 
 

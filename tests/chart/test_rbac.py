@@ -7,14 +7,17 @@ from tests.chart.helm import Helm, Object, named
 _READER = [
     {"apiGroups": ["loadstar.dev"], "resources": ["trainingjobs"], "verbs": ["list", "watch"]},
     {"apiGroups": [""], "resources": ["nodes", "pods"], "verbs": ["list", "watch"]},
+    {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
     {"apiGroups": [""], "resources": ["persistentvolumes"], "verbs": ["get"]},
 ]
 _RUNNER = [
-    {"apiGroups": ["loadstar.dev"], "resources": ["trainingjobs"], "verbs": ["delete"]},
+    {"apiGroups": ["loadstar.dev"], "resources": ["trainingjobs"], "verbs": ["get", "delete"]},
     {"apiGroups": ["loadstar.dev"], "resources": ["trainingjobs/status"], "verbs": ["patch"]},
     {"apiGroups": ["loadstar.dev"], "resources": ["trainingjobs/finalizers"], "verbs": ["update"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "create", "delete"]},
     {"apiGroups": [""], "resources": ["services"], "verbs": ["get", "create"]},
+    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "create", "patch"]},
     {"apiGroups": [""], "resources": ["persistentvolumeclaims"], "verbs": ["get"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
 ]
@@ -26,6 +29,14 @@ _LEASE = [
         "resourceNames": ["loadstar"],
         "verbs": ["get", "update"],
     },
+]
+_PROGRESS = [
+    {
+        "apiGroups": [""],
+        "resources": ["secrets"],
+        "resourceNames": ["loadstar-progress-tls"],
+        "verbs": ["get", "update"],
+    }
 ]
 _VIEW = [
     {
@@ -63,6 +74,7 @@ def test_the_rules_are_exactly_these(helm: Helm) -> None:
         "loadstar-reader": _READER,
         "loadstar-runner": _RUNNER,
         "loadstar-lease": _LEASE,
+        "loadstar-progress": _PROGRESS,
         "loadstar-view": _VIEW,
         "loadstar-edit": _EDIT,
     }
@@ -73,6 +85,7 @@ def test_the_operator_writes_in_all_namespaces_by_default(helm: Helm) -> None:
         ("ClusterRoleBinding", None, "loadstar-reader"),
         ("ClusterRoleBinding", None, "loadstar-runner"),
         ("RoleBinding", "loadstar-system", "loadstar-lease"),
+        ("RoleBinding", "loadstar-system", "loadstar-progress"),
     }
 
 
@@ -82,13 +95,14 @@ def test_the_operator_writes_only_in_watched_namespaces(helm: Helm) -> None:
         ("RoleBinding", "team-a", "loadstar-runner"),
         ("RoleBinding", "team-b", "loadstar-runner"),
         ("RoleBinding", "loadstar-system", "loadstar-lease"),
+        ("RoleBinding", "loadstar-system", "loadstar-progress"),
     }
 
 
 @pytest.mark.parametrize("watched", [[], ["team-a"]])
 def test_every_binding_is_for_the_operators_account_alone(helm: Helm, watched: list[str]) -> None:
     objects = helm.template({"watchNamespaces": watched})
-    assert [body["subjects"] for body in objects if "subjects" in body] == [[_SUBJECT]] * 3
+    assert [body["subjects"] for body in objects if "subjects" in body] == [[_SUBJECT]] * 4
     assert named(objects, "ServiceAccount")["metadata"]["name"] == "loadstar"
     pod = named(objects, "Deployment")["spec"]["template"]["spec"]
     assert pod["serviceAccountName"] == "loadstar"

@@ -36,6 +36,7 @@ _VALUES: Object = yaml.safe_load((CHART / "values.yaml").read_text())
         ({"extraEnv": [{"name": "LOADSTAR_LOG_LEVEL", "value": "debug"}]}, "extraEnv/0/name"),
         ({"podLabels": {"number": 1}}, "podLabels/number"),
         ({"metrics": {"service": {"port": 0}}}, "metrics/service/port"),
+        ({"progress": {"enabled": "no"}}, "progress/enabled"),
         ({"metrics": {"serviceMonitor": {"interval": "often"}}}, "metrics/serviceMonitor/interval"),
         ({"resources": {"limits": {"memory": []}}}, "resources/limits/memory"),
         ({"fullnameOverride": "No_Name"}, "fullnameOverride"),

@@ -7,7 +7,7 @@ import pytest
 from loadstar.settings import PREFIX, Settings
 from tests.chart.helm import Helm, HelmError, Object, named
 
-_FIXED = {"kubeconfig", "serving_address", "serving_port"}
+_FIXED = {"kubeconfig", "serving_address", "serving_port", "progress_port"}
 """What does not differ from one cluster to the next: the pod's own account, address and port."""
 _EVERYTHING: Object = {
     "watchNamespaces": ["team-a", "team-b"],
@@ -33,6 +33,7 @@ _EVERYTHING: Object = {
     "relistSeconds": 86400,
     "leaderElection": {"leaseDurationSeconds": 24, "renewSeconds": 16, "retrySeconds": 4},
     "log": {"level": "debug", "format": "json"},
+    "progress": {"service": {"port": 443}},
     "fullnameOverride": "star",
 }
 _CHOSEN = {
@@ -61,6 +62,8 @@ _CHOSEN = {
     "lease_renew_seconds": 16,
     "lease_retry_seconds": 4,
     "lease_name": "star",
+    "progress_url": "https://star-progress.loadstar-system.svc:443",
+    "progress_secret": "star-progress-tls",
     "log_level": "debug",
     "log_format": "json",
 }
@@ -79,7 +82,8 @@ def _variables(helm: Helm, values: Object | None = None) -> dict[str, Any]:
 
 
 def test_the_defaults_of_the_values_are_the_defaults_of_the_settings(helm: Helm) -> None:
-    assert Settings.read(_variables(helm)) == Settings(identity="loadstar-0")
+    served_at = "https://loadstar-progress.loadstar-system.svc:10443"  # the settings' own default knows no cluster
+    assert Settings.read(_variables(helm)) == Settings(identity="loadstar-0", progress_url=served_at)
 
 
 def test_every_value_reaches_its_setting(helm: Helm) -> None:

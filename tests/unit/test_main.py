@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from loadstar.main import _lead
+from loadstar.main import Parts, _lead
 
 pytestmark = pytest.mark.looptime
 
@@ -38,11 +38,28 @@ class Replica:
         await asyncio.sleep(1e9)
 
 
-async def lead(replica: Replica) -> list[str]:
+@dataclass
+class Reports:
+    """Stands in for the progress endpoint of a replica."""
+
+    replica: Replica
+
+    async def prepare(self) -> None:
+        self.replica.done.append("prepared")
+
+    async def run(self) -> None:
+        try:
+            await asyncio.sleep(1e9)
+        finally:
+            self.replica.done.append("reports written")
+
+
+async def lead(replica: Replica, reporting: Reports | None = None) -> list[str]:
     """The replica leads, and is told to stop after a second."""
     ends = asyncio.Event()
     asyncio.get_running_loop().call_later(1.0, ends.set)
-    await _lead(cast(Any, None), cast(Any, replica), cast(Any, replica), ends)
+    parts = Parts(operator=cast(Any, replica), reporting=cast(Any, reporting), election=cast(Any, replica))
+    await _lead(cast(Any, None), parts, ends)
     return replica.done
 
 
@@ -56,3 +73,8 @@ async def test_events_that_cannot_be_written_do_not_hold_up_the_end() -> None:
 
 async def test_a_replica_told_to_stop_before_it_has_seen_the_cluster_stops() -> None:
     assert await lead(Replica(prime_seconds=1e6)) == []
+
+
+async def test_whom_pods_report_to_is_known_before_any_is_launched_and_the_last_report_is_written() -> None:
+    replica = Replica()
+    assert await lead(replica, Reports(replica)) == ["primed", "prepared", "reports written", "drained"]

@@ -25,6 +25,10 @@ LOADSTAR_TRAINER_IMAGE: {{ include "loadstar.image" (list .Values.trainer.image 
 LOADSTAR_PIN_TIMEOUT_SECONDS: {{ .Values.pinTimeoutSeconds | quote }}
 LOADSTAR_RESYNC_SECONDS: {{ .Values.resyncSeconds | quote }}
 LOADSTAR_RELIST_SECONDS: {{ .Values.relistSeconds | quote }}
+{{- if .Values.progress.enabled }}
+LOADSTAR_PROGRESS_URL: {{ printf "https://%s-progress.%s.svc:%v" (include "loadstar.fullname" .) .Release.Namespace .Values.progress.service.port | quote }}
+LOADSTAR_PROGRESS_SECRET: {{ include "loadstar.fullname" . }}-progress-tls
+{{- end }}
 LOADSTAR_LEASE_NAME: {{ include "loadstar.fullname" . | quote }}
 LOADSTAR_LEASE_DURATION_SECONDS: {{ .Values.leaderElection.leaseDurationSeconds | quote }}
 LOADSTAR_LEASE_RENEW_SECONDS: {{ .Values.leaderElection.renewSeconds | quote }}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadstar.api import labels
-from loadstar.api.pods import build_pod, build_service
+from loadstar.api.pods import ProgressEndpoint, build_pod, build_service
 from loadstar.api.state import refusal_status, status_of
 from loadstar.api.v1alpha1 import TrainingJob
 from loadstar.clients.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
@@ -29,6 +29,8 @@ class Applier:
     caches: Caches
     trainer_image: str
     count: Callable[[str], None]
+    progress: Callable[[], ProgressEndpoint | None] = lambda: None
+    """Where the programs of new pods report to; None where there is nothing."""
 
     async def write(self, key: Key, tracked: Tracked, state: JobState) -> None:
         """Make status say `state`, then remember it.
@@ -108,6 +110,7 @@ class Applier:
             rank=action.rank,
             node=hostname,
             image=self.trainer_image,
+            progress=self.progress(),
         )
         self.caches.put_pod(await self._create(PODS, body, tracked))
 

@@ -3,11 +3,13 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import kopf
 
+from loadstar.api.pods import ProgressEndpoint
 from loadstar.clients.errors import NotFound
 from loadstar.clients.kube import Kube
 from loadstar.clients.prometheus import Prometheus
@@ -23,7 +25,7 @@ from loadstar.controller.load import LoadWatch
 from loadstar.controller.metrics import Metrics, Sources
 from loadstar.controller.reconcile import Reconciler
 from loadstar.controller.relist import Relist
-from loadstar.controller.serving import Endpoints, passes_recent
+from loadstar.controller.serving import Endpoints, Probe, passes_recent
 from loadstar.controller.watch import watch
 from loadstar.controller.workqueue import WorkQueue
 from loadstar.core.decisions import Event
@@ -59,6 +61,10 @@ class Operator:
     events: Events
     metrics: Metrics
     primed: bool = field(default=False)
+    progress: Callable[[], ProgressEndpoint | None] = field(default=lambda: None)
+    """Where the programs of new pods report to."""
+    also_ready: Probe = field(default=lambda: None)
+    """A probe of what has to be there besides a view of the cluster."""
 
     async def prime(self, settings: Settings) -> None:
         """See the whole cluster before anything is decided about it. Raises what the API client raises."""
@@ -95,11 +101,14 @@ class Operator:
         recent = passes_recent(lambda: self.reconciler.last_pass, time.time, limit)
         return Endpoints(
             live=lambda: recent() if self.primed else None,
-            ready=lambda: (
-                None if self.primed else "waiting for the Lease, or for a first view of the cluster"
-            ),
+            ready=self._ready,
             metrics=self.metrics.exposition,
         )
+
+    def _ready(self) -> str | None:
+        if not self.primed:
+            return "waiting for the Lease, or for a first view of the cluster"
+        return self.also_ready()
 
     def forecasts(self) -> dict[str, float]:
         """What every node is ranked by at the default horizon, for the metrics."""
@@ -138,6 +147,9 @@ def assemble(
         metrics.told(event)
         events.tell(key, uid, event)
 
+    def reports_go_to() -> ProgressEndpoint | None:
+        return operator.progress()  # which is set after this
+
     load = LoadWatch(
         prometheus=prometheus,
         caches=caches,
@@ -150,7 +162,7 @@ def assemble(
         caches=caches,
         queue=queue,
         board=board,
-        applier=Applier(kube, caches, settings.trainer_image, metrics.acted),
+        applier=Applier(kube, caches, settings.trainer_image, metrics.acted, reports_go_to),
         tell=tell,
         clock=time.time,
         pin_timeout=settings.pin_timeout_seconds,

@@ -6,6 +6,7 @@ Where the folder has files of a test set (t10k-…), as MNIST has, they are the 
 import gzip
 import math
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
@@ -33,7 +34,7 @@ class _File:
     def packed(self) -> bool:
         return self.place.name.endswith(".gz")
 
-    def open(self) -> BinaryIO:
+    def open(self) -> AbstractContextManager[BinaryIO]:
         return unpacked(self.place)
 
     def read(self, file: BinaryIO, first: int, rows: int) -> Array:
@@ -129,9 +130,14 @@ class IdxReader:
         return Block(row, features, labels.astype(np.float64))
 
 
-def unpacked(place: Place) -> BinaryIO:
-    file = place.open()
-    return cast(BinaryIO, gzip.GzipFile(fileobj=file)) if place.name.endswith(".gz") else file
+@contextmanager
+def unpacked(place: Place) -> Iterator[BinaryIO]:
+    with place.open() as file:
+        if not place.name.endswith(".gz"):
+            yield file
+            return
+        with gzip.GzipFile(fileobj=file) as content:
+            yield cast(BinaryIO, content)
 
 
 def _set(folder: str, files: list[Place], prefix: str) -> _Set | None:
@@ -174,9 +180,10 @@ def _read_header(place: Place, dimensions: tuple[int, ...]) -> _File:
                     f"it begins with {magic.hex(' ') or 'nothing'}, which is not the mark of an IDX file with {wanted} "
                     "dimensions; copy the file again",
                 )
-            sizes = np.frombuffer(file.read(4 * magic[3]), ">u4")
+            header = file.read(4 * magic[3])
     except (gzip.BadGzipFile, EOFError) as error:
         raise refusal(name, f"the packed file cannot be read ({error}); copy it again") from None
+    sizes = np.frombuffer(header[: len(header) // 4 * 4], ">u4")
     if len(sizes) < magic[3] or 0 in sizes:
         raise refusal(name, "the file is cut off or empty; copy it again")
     found = _File(place, tuple(int(size) for size in sizes), np.dtype(TYPES[magic[2]]))

@@ -22,9 +22,14 @@ def operator(kind_cluster: FullCluster) -> Iterator[Installation]:
 
 @pytest.fixture
 def jobs(operator: Installation, tmp_path: Path) -> Iterator[Jobs]:
-    """A namespace of its own for the test's jobs, removed with them afterwards."""
+    """A namespace of its own for the test's jobs. Afterwards they are gone, with their pods and GPUs.
+
+    The namespace itself goes by and by: its controller lets five seconds pass before it begins.
+    """
     namespace = f"e2e-{uuid4().hex[:8]}"
-    cluster = operator.cluster
-    cluster.kubectl("create", "namespace", namespace)
-    yield Jobs(cluster, namespace)
-    cluster.kubectl("delete", "namespace", namespace, "--wait=true")
+    operator.cluster.kubectl("create", "namespace", namespace)
+    jobs = Jobs(operator.cluster, namespace)
+    yield jobs
+    jobs.kubectl("delete", "trainingjobs", "--all", "--wait=true")
+    jobs.kubectl("delete", "namespace", namespace, "--wait=false")  # from here on it takes no new pods
+    jobs.kubectl("delete", "pods", "--all", "--wait=true")

@@ -4,6 +4,8 @@ import json
 import subprocess
 from pathlib import Path
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from tests.cluster.gotools import tool
 from tests.cluster.kind_fixtures import FullCluster
 
@@ -64,6 +66,13 @@ class Installation:
         """How often the operator's container was started again."""
         listed = self.cluster.kubectl("-n", NAMESPACE, "get", "pod", self.pod(), "--output=json")
         return int(json.loads(listed)["status"]["containerStatuses"][0]["restartCount"])
+
+    def forecasts(self) -> dict[str, float]:
+        """Each node's load as the operator expects it at the default horizon, from its own metrics."""
+        page = f"/api/v1/namespaces/{NAMESPACE}/pods/{self.pod()}:8080/proxy/metrics"
+        families = text_string_to_metric_families(self.cluster.kubectl("get", "--raw", page))
+        samples = (sample for family in families for sample in family.samples)
+        return {it.labels["node"]: it.value for it in samples if it.name == "loadstar_node_forecast"}
 
     def log(self) -> str:
         """The operator's log, for a failure's message."""

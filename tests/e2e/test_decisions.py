@@ -17,16 +17,21 @@ from tests.e2e.jobs import Jobs, Object, iris_job, on_gpus
 
 pytestmark = pytest.mark.kind
 
+CALM = 0.3
+FAR = 0.4
+"""A difference of load that outweighs all other terms of the score."""
+
 
 def nodes_of(jobs: Jobs, name: str) -> list[str]:
     return [pod["spec"]["nodeName"] for pod in jobs.pods(name)]
 
 
 @pytest.fixture
-def load(operator: Installation) -> SimulatedLoad:
-    """The simulated load of the workers, calm at the start."""
+def load(operator: Installation, jobs: Jobs) -> SimulatedLoad:
+    """The simulated load of the workers, calm at the start, also in the operator's eyes."""
     simulated = SimulatedLoad(operator.cluster)
     simulated.set({node: Constant(0.1) for node in workers(operator)})
+    jobs.wait_for("all is calm", lambda: all(load < CALM for load in operator.forecasts().values()))
     return simulated
 
 
@@ -44,16 +49,24 @@ def load_now(operator: Installation) -> dict[str, float]:
     return {point.labels.get("Hostname") or point.labels["hostname"]: point.value for point in activity}
 
 
+def foreseen(operator: Installation, *, busy: str, calm: str, jobs: Jobs) -> None:
+    """Wait until the operator itself expects more load of one node than of the other, by far."""
+
+    def apart() -> bool:
+        forecasts = operator.forecasts()
+        return forecasts.get(busy, 0.0) > forecasts.get(calm, 1.0) + FAR
+
+    jobs.wait_for(f"more load is expected on {busy} than on {calm}", apart)
+
+
 @pytest.mark.parametrize("cooling", [0, 1], ids=["first node cools", "second node cools"])
 def test_a_job_goes_where_load_will_be_low_not_where_it_is_low_now(
     cooling: int, operator: Installation, load: SimulatedLoad, jobs: Jobs
 ) -> None:
     pair = workers(operator)
     will_be_calm, will_be_busy = pair[cooling], pair[1 - cooling]
-    load.set({will_be_calm: Ramp(0.95, 0.05, 200), will_be_busy: Ramp(0.05, 0.95, 200)})
-    time.sleep(
-        60
-    )  # real time: the trend has to be there to be seen, while the busy node is still the busier one
+    load.set({will_be_calm: Ramp(0.95, 0.05, 150), will_be_busy: Ramp(0.05, 0.95, 150)})
+    foreseen(operator, busy=will_be_busy, calm=will_be_calm, jobs=jobs)
     current = load_now(operator)
     assert current[will_be_calm] > current[will_be_busy], "the ramps have crossed already"
 
@@ -72,7 +85,7 @@ def test_least_loaded_goes_by_the_load_of_now(
 ) -> None:
     calm, busy = workers(operator)
     load.set({busy: Constant(0.9), calm: Constant(0.1)})
-    time.sleep(15)  # real time: two scrapes and a query
+    foreseen(operator, busy=busy, calm=calm, jobs=jobs)
     jobs.apply(iris_job("calm", trainer=on_gpus(1), scheduling={"policy": "leastLoaded"}))
     jobs.wait_for_phase("calm", "Succeeded")
     assert nodes_of(jobs, "calm") == [calm]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -138,22 +139,43 @@ def test_an_image_that_a_node_holds_is_recognised(own_kind_cluster: KindCluster)
     assert held == {node: node in workers for node in nodes.all()}  # the control plane gets no images
 
 
-def test_the_kubeconfig_of_the_user_is_not_touched(
-    other: KindCluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    decoy = other.folder.parent / f"{other.name}-decoy"
-    monkeypatch.setenv("KUBECONFIG", str(decoy))
-    other.start()
-    assert other.kubectl("get", "--raw=/readyz") == "ok"
-    assert not decoy.exists()
+@dataclass(frozen=True)
+class Life:
+    """What was seen of a bare cluster that was started and ended while KUBECONFIG named another file."""
+
+    answer: str
+    """Its API server's word on itself, while it ran."""
+    decoy_written: bool
+    left: dict[str, set[str]]
+    folder_left: bool
 
 
-def test_an_ended_cluster_leaves_nothing_on_the_machine(other: KindCluster) -> None:
-    before = footprint()
-    other.start()
-    other.down()
-    assert appeared(before, footprint()) == {}
-    assert not other.folder.exists()
+@pytest.fixture(scope="module")
+def life() -> Iterator[Life]:
+    """One whole life of a cluster, for all tests that look at it."""
+    cluster = KindCluster(f"other-{uuid4().hex[:6]}", workers=0)
+    decoy = cluster.folder.parent / f"{cluster.name}-decoy"
+    try:
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("KUBECONFIG", str(decoy))
+            before = footprint()
+            cluster.start()
+            answer = cluster.kubectl("get", "--raw=/readyz")
+            cluster.down()
+        yield Life(answer, decoy.exists(), appeared(before, footprint()), cluster.folder.exists())
+    finally:
+        cluster.down()
+        decoy.unlink(missing_ok=True)
+
+
+def test_the_kubeconfig_of_the_user_is_not_touched(life: Life) -> None:
+    assert life.answer == "ok"
+    assert not life.decoy_written
+
+
+def test_an_ended_cluster_leaves_nothing_on_the_machine(life: Life) -> None:
+    assert life.left == {}
+    assert not life.folder_left
 
 
 def test_a_cluster_whose_start_was_killed_is_removed_by_down(other: KindCluster) -> None:

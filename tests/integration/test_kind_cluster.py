@@ -106,22 +106,32 @@ def test_pods_reach_each_other_across_nodes_by_address_service_and_name(
         _until(lambda url=url: _answers(own_kind_cluster, space, url), seconds=30.0)
 
 
-def test_the_default_storage_class_provides_a_volume(own_kind_cluster: KindCluster, space: str) -> None:
+def _on_claim(pod: dict[str, Any]) -> dict[str, Any]:
+    """The pod, with the claim `data` at /data."""
+    pod["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
+    pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
+    return pod
+
+
+def test_a_plain_claim_keeps_what_a_pod_wrote_for_others_on_the_node_of_the_first(
+    own_kind_cluster: KindCluster, space: str
+) -> None:
+    cluster, node = own_kind_cluster, own_kind_cluster.worker_names()[1]
     claim = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {"name": "data"},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
     }
-    pod = _pod(
-        "writer", own_kind_cluster.worker_names()[0], ["sh", "-c", "echo kept >/data/file && sleep 600"]
-    )
-    pod["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]
-    pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "data", "mountPath": "/data"}]
-    pod["spec"]["securityContext"] = {"runAsUser": 0}  # the class gives volumes that only root can write to
-    _apply(own_kind_cluster, space, claim, pod)
-    read = own_kind_cluster.kubectl("--namespace", space, "exec", "writer", "--", "cat", "/data/file")
-    assert read == "kept\n"
+    writer = _on_claim(_pod("writer", node, ["sh", "-c", "echo kept >/data/file && sleep 600"]))
+    _apply(cluster, space, claim, writer)
+    cluster.kubectl("--namespace", space, "delete", "pod", "writer")
+    reader = _on_claim(_pod("reader", node, ["sleep", "600"]))
+    _apply(cluster, space, reader)
+    assert cluster.kubectl("--namespace", space, "exec", "reader", "--", "cat", "/data/file") == "kept\n"
+    volume = _get(cluster, "--namespace", space, "pvc", "data")["spec"]["volumeName"]
+    [term] = _get(cluster, "pv", volume)["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"]
+    assert term["matchExpressions"] == [{"key": _NODE, "operator": "In", "values": [node]}]
 
 
 def test_the_gpus_are_there_again_after_a_kubelet_restart(own_kind_cluster: KindCluster) -> None:

@@ -18,6 +18,7 @@ _HERE = Path(__file__).parent
 _FILES = _HERE / "node"
 _REPOSITORY = "loadstar/kind-node"
 _SOURCES = ("image_archive.py", "node_image.py", "preloaded.py")  # what is written here decides the image
+_ONE_OF_EACH_SET = ("kubelet", "etcd", "coredns", "local-path-provisioner", "pause")  # whose builds it holds
 
 # Debian 12: its systemd is the last that runs under cgroup version 1 as well.
 _ROOT = RootFs(
@@ -74,7 +75,7 @@ def _digest() -> str:
         [*(_HERE / name for name in _SOURCES), *(path for path in _FILES.rglob("*") if path.is_file())]
     ):
         digest.update(str(source.relative_to(_HERE)).encode() + b"\0" + source.read_bytes())
-    for program in ("kubelet", "etcd", "coredns", "pause"):  # each of a tool set of its own
+    for program in _ONE_OF_EACH_SET:
         digest.update(tool(program).parent.name.encode())
     return digest.hexdigest()[:12]
 
@@ -97,6 +98,7 @@ def _add_files(root: Path) -> None:
         shutil.copy2(tool(program), root / "usr" / "bin" / program)
     _fill_in(root / "etc/containerd/config.toml", "@PAUSE@", preloaded.control_plane_references()["pause"])
     _fill_in(root / "kind/manifests/default-cni.yaml", "@NETWORK@", preloaded.NETWORK_IMAGE)
+    _fill_in(root / "kind/manifests/default-storage.yaml", "@STORAGE@", preloaded.STORAGE_IMAGE)
     (root / "kind/version").write_text(f"{KUBERNETES_VERSION}\n")
     (root / "opt/cni").mkdir(parents=True, exist_ok=True)
     (root / "opt/cni/bin").symlink_to("/usr/lib/cni")

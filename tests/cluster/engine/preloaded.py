@@ -1,15 +1,17 @@
-"""The images that a node brings along: the control plane's, CoreDNS, pause and the pod network's agent."""
+"""The images that a node brings along: the control plane's, CoreDNS, pause, the network's agent, storage."""
 
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tests.cluster.engine.image_archive import write_image
 from tests.cluster.gotools import KUBERNETES_VERSION, tool
 
 NETWORK_IMAGE = "localhost/loadstar-network:1"
+STORAGE_IMAGE = "localhost/loadstar-storage:1"
 _AGENT = Path(__file__).parent / "node" / "kind" / "network" / "agent"
 _NETWORK_PROGRAMS = ("cat", "mv", "sleep", "ip", "iptables", "nft", "conntrack")
+_STORAGE_PROGRAMS = ("mkdir", "rm")
 _XTABLES = (
     "iptables",
     "iptables-save",
@@ -28,7 +30,7 @@ def control_plane_references() -> dict[str, str]:
 
 
 def write_all(into: Path, root: Path) -> None:
-    """Write an archive for every preloaded image; `root` is a node's file system, for network programs."""
+    """Write an archive for every preloaded image; `root` is a node's file system, for its programs."""
     into.mkdir(parents=True)
     network = network_programs(root)
     for program, reference in control_plane_references().items():
@@ -37,6 +39,9 @@ def write_all(into: Path, root: Path) -> None:
         write_image(into / f"{program}.tar", reference, files, [inside])
     agent = {"/agent": _AGENT, "/usr/local/bin/kubectl": tool("kubectl")}
     write_image(into / "network.tar", NETWORK_IMAGE, agent | network, ["/agent"])
+    provisioner = {"/local-path-provisioner": tool("local-path-provisioner")}
+    storage = provisioner | _programs(root, _STORAGE_PROGRAMS)
+    write_image(into / "storage.tar", STORAGE_IMAGE, storage, ["/local-path-provisioner"])
 
 
 def network_programs(root: Path) -> dict[str, Path]:
@@ -45,13 +50,17 @@ def network_programs(root: Path) -> dict[str, Path]:
     The extensions are loaded by name at run time, so their libraries count too: without libm, for one,
     kube-proxy cannot write the rules of a Service with several endpoints.
     """
-    programs = [_found(root, name) for name in _NETWORK_PROGRAMS]
     extensions = [str(path)[len(str(root)) :] for path in root.glob("usr/lib/*/xtables/*.so")]
-    libraries = _libraries(root, [*programs, *extensions])
-    files = {path: _real(root, path) for path in {*programs, *extensions, *libraries}}
+    files = _programs(root, _NETWORK_PROGRAMS, extensions)
     multi = _real(root, "/usr/sbin/xtables-nft-multi")
-    files["/bin/sh"] = _real(root, "/bin/sh")
     return files | {f"/usr/sbin/{name}": multi for name in _XTABLES} | _protocols(root)
+
+
+def _programs(root: Path, names: Sequence[str], extensions: Sequence[str] = ()) -> dict[str, Path]:
+    """A shell and these programs and extensions of `root`, with every library that they load."""
+    programs = [_found(root, name) for name in names]
+    libraries = _libraries(root, ["/bin/sh", *programs, *extensions])
+    return {path: _real(root, path) for path in {"/bin/sh", *programs, *extensions, *libraries}}
 
 
 def _found(root: Path, name: str) -> str:

@@ -7,17 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch._dynamo  # optimizers import it at their first step; here once for all ranks
 from pods import free_port
 
-from loadstar_trainer.environment import Ranks
+from loadstar_trainer.environment import Identity, Ranks
 from loadstar_trainer.gang import Gang
 from loadstar_trainer.interruption import Interruption
 from loadstar_trainer.record import Result
 from loadstar_trainer.run import run
+from loadstar_trainer.scores import torchmetrics
 from loadstar_trainer.spec import Spec
 
 torch.set_num_threads(1)
+torchmetrics()  # each rank would import it at its first test; here once for all
 SECONDS = 120.0
 FORK = multiprocessing.get_context("fork")
 
@@ -60,3 +61,11 @@ def with_gang(ranks: int, work: Callable[[Gang], Any]) -> list[Any]:
         return answer
 
     return in_ranks(ranks, connected)
+
+
+def attempt(spec: Spec, number: int, ranks: int = 1) -> Result:
+    """Rank 0's result of one attempt of a job."""
+    results: list[Result] = in_ranks(
+        ranks, lambda own: run(spec, own, Interruption(), Identity("uid-1", number))
+    )
+    return results[0]

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import monotonic
+from typing import cast
 
 from loadstar.reporting.limits import Bucket, Buckets, Rate
 
@@ -119,8 +120,7 @@ class _Watched(asyncio.Protocol):
         self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are of no common class
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:

@@ -68,25 +68,29 @@ def parse_report(body: bytes, now: float) -> Report | None:
         return None
     if not isinstance(status, dict):
         raise InvalidReport("trainerStatus must be an object")
-    return Report(
-        at=_time(status.get("lastUpdatedTime"), now),
-        progress=_whole(status, "progressPercentage", 100),
-        remaining=_whole(status, "estimatedRemainingSeconds", LONGEST_REMAINING),
-        metrics=tuple(_metrics(status.get("metrics"))),
-    )
+    return _report(status, now)
 
 
 def report_of(document: Any) -> Report | None:
     """The report that a status holds already; None where there is none that can be read."""
     try:
-        return Report(at=_time(document["lastUpdatedTime"], math.inf)) if isinstance(document, dict) else None
-    except (InvalidReport, KeyError):
+        return _report(document, math.inf) if isinstance(document, dict) else None
+    except InvalidReport:
         return None
 
 
 def moment(seconds: float) -> str:
     """Unix seconds as RFC 3339 in UTC, whole seconds: metav1.Time has no others."""
     return datetime.fromtimestamp(math.floor(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _report(status: Mapping[str, Any], now: float) -> Report:
+    return Report(
+        at=_time(status.get("lastUpdatedTime"), now),
+        progress=_whole(status, "progressPercentage", 100),
+        remaining=_whole(status, "estimatedRemainingSeconds", LONGEST_REMAINING),
+        metrics=tuple(_metrics(status.get("metrics"))),
+    )
 
 
 def _decode(body: bytes) -> Any:

@@ -14,7 +14,10 @@ from loadstar_trainer.data.splitting import split
 from loadstar_trainer.failures import Refused
 from loadstar_trainer.spec import Split
 
-GROUPS = st.lists(st.integers(0, 4), min_size=2, max_size=300).map(np.array)
+# Classes of up to 80 rows each, mixed.
+GROUPS = st.lists(st.integers(1, 80), min_size=1, max_size=5).map(
+    lambda counts: np.random.default_rng(0).permutation(np.repeat(np.arange(len(counts)), counts))
+)
 SPLITS = st.builds(Split, st.floats(0, 0.45), st.floats(0.01, 0.45), st.integers(0, 99))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from loadstar_trainer.data.blocks import BLOCK_BYTES, Block
-from loadstar_trainer.data.places import Place
+from loadstar_trainer.data.places import EXACTLY, Place
 from loadstar_trainer.data.refusals import listed, refusal
 from loadstar_trainer.data.samples import Array
 from loadstar_trainer.spec import Dataset
@@ -64,7 +64,7 @@ class NpyReader:
                 yield self._read(file, number)
 
     def read(self, number: int) -> Block:
-        with self._place.open() as file:
+        with self._place.open(EXACTLY) as file:
             return self._read(file, number)
 
     def _read(self, file: BinaryIO, number: int) -> Block:

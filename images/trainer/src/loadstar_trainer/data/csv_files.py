@@ -1,6 +1,7 @@
 """CSV: UTF-8, a header unless the first line is all numbers, separated by commas, semicolons or tabs."""
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -9,7 +10,7 @@ import numpy as np
 
 from loadstar_trainer.data.blocks import BLOCK_BYTES, Block
 from loadstar_trainer.data.columns import Choice, choose
-from loadstar_trainer.data.places import Place
+from loadstar_trainer.data.places import EXACTLY, Place
 from loadstar_trainer.data.refusals import refusal
 from loadstar_trainer.data.samples import Array
 from loadstar_trainer.spec import Dataset
@@ -52,15 +53,18 @@ class CsvReader:
     def blocks(self) -> Iterator[Block]:
         del self._starts[1:]
         with self._place.open() as file:
+            file.seek(self._starts[0].byte)
             lines = _Lines(file, self._starts[0], self.file)
             while (rows := self._rows(lines)) is not None:
                 yield self._block(self._starts[-1].row, rows)
                 self._starts.append(_Start(lines.byte, lines.line, self._starts[-1].row + len(rows)))
 
     def read(self, number: int) -> Block:
-        start = self._starts[number]
-        with self._place.open() as file:
-            rows = self._rows(_Lines(file, start, self.file))
+        start, end = self._starts[number : number + 2]
+        with self._place.open(EXACTLY) as file:
+            file.seek(start.byte)
+            content = io.BytesIO(file.read(end.byte - start.byte))
+        rows = self._rows(_Lines(content, start, self.file))
         return self._block(start.row, rows or [])
 
     def _rows(self, lines: "_Lines") -> list[list[str]] | None:
@@ -92,10 +96,9 @@ class CsvReader:
 
 
 class _Lines:
-    """A binary file's lines as text, from a given place on; counts what was taken."""
+    """A binary file's lines as text, from the place where it stands; counts what was taken."""
 
     def __init__(self, file: BinaryIO, start: _Start, name: str) -> None:
-        file.seek(start.byte)
         self._file = file
         self._name = name
         self.byte = start.byte

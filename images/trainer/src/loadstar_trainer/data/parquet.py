@@ -7,7 +7,7 @@ import numpy as np
 
 from loadstar_trainer.data.blocks import BLOCK_BYTES, Block
 from loadstar_trainer.data.columns import choose
-from loadstar_trainer.data.places import Place
+from loadstar_trainer.data.places import EXACTLY, Place
 from loadstar_trainer.data.refusals import refusal
 from loadstar_trainer.data.samples import Array
 from loadstar_trainer.spec import Dataset
@@ -46,7 +46,7 @@ class ParquetReader:
         import pyarrow.parquet
 
         first = sum(self._groups.row_group(group).num_rows for group in range(number))
-        with self._place.open() as file:
+        with self._place.open(EXACTLY) as file:
             try:
                 parquet = pyarrow.parquet.ParquetFile(file, metadata=self._groups)
                 table = parquet.read_row_group(number, columns=self._columns, use_threads=False)

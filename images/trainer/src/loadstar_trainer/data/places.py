@@ -6,6 +6,9 @@ from typing import BinaryIO, Protocol
 from loadstar_trainer.data.refusals import listed, refusal
 from loadstar_trainer.spec import Dataset
 
+READ_AHEAD = 2 << 20  # a request to a store costs tens of milliseconds, whatever it brings
+EXACTLY = 1  # no bytes but those that are read
+
 
 class Place(Protocol):
     """A file or a folder that exists. Text of it is what messages call it."""
@@ -23,8 +26,8 @@ class Place(Protocol):
     def size(self) -> int:
         """Bytes of a file."""
 
-    def open(self) -> BinaryIO:
-        """The file's bytes, seekable."""
+    def open(self, ahead: int = READ_AHEAD) -> BinaryIO:
+        """The file's bytes, seekable. A store is asked for `ahead` bytes at least, where no more are read at once."""
 
 
 class Local:
@@ -50,7 +53,7 @@ class Local:
     def size(self) -> int:
         return self.path.stat().st_size
 
-    def open(self) -> BinaryIO:
+    def open(self, ahead: int = READ_AHEAD) -> BinaryIO:  # noqa: ARG002 (the kernel reads ahead)
         try:
             return open(self.path, "rb")
         except PermissionError:

@@ -1,15 +1,14 @@
 """Objects of an S3-compatible store, by the keys that the environment holds (AWS_ACCESS_KEY_ID and the like)."""
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from loadstar_trainer.data.places import Place
+from loadstar_trainer.data.places import READ_AHEAD, Place
 from loadstar_trainer.data.refusals import listed, refusal
 from loadstar_trainer.failures import Failure
-
-READ_AHEAD = 8 << 20  # bytes; a request costs tens of milliseconds, whatever it brings
 
 
 class S3Place:
@@ -40,10 +39,39 @@ class S3Place:
     def size(self) -> int:
         return int(self._entry["size"])
 
-    def open(self) -> BinaryIO:
-        with _told(str(self)):
-            file: BinaryIO = self._store.open(self._path, "rb", block_size=READ_AHEAD)
-        return file
+    def open(self, ahead: int = READ_AHEAD) -> BinaryIO:
+        return io.BufferedReader(_Ranges(self._store, self._path, self.size()), ahead)
+
+
+class _Ranges(io.RawIOBase):
+    """An object's bytes, each reading one request for just these."""
+
+    def __init__(self, store: Any, path: str, size: int) -> None:
+        self._store = store
+        self._path = path
+        self._size = size
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._size}[whence]
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._position + len(buffer), self._size)
+        if self._position >= end:
+            return 0
+        with _told(f"s3://{self._path}"):
+            content: bytes = self._store.cat_file(self._path, start=self._position, end=end)
+        buffer[: len(content)] = content
+        self._position += len(content)
+        return len(content)
 
 
 def find(uri: str) -> S3Place:
@@ -53,7 +81,10 @@ def find(uri: str) -> S3Place:
 
     path = uri.removeprefix("s3://").rstrip("/")
     store = s3fs.S3FileSystem(
-        endpoint_url=os.environ.get("AWS_ENDPOINT_URL"), skip_instance_cache=True, use_listings_cache=False
+        endpoint_url=os.environ.get("AWS_ENDPOINT_URL"),
+        client_kwargs={"region_name": os.environ.get("AWS_REGION")},
+        skip_instance_cache=True,
+        use_listings_cache=False,
     )
     with _told(uri):
         try:

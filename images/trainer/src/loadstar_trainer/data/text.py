@@ -8,7 +8,7 @@ import numpy as np
 
 from loadstar_trainer.data.blocks import BLOCK_BYTES
 from loadstar_trainer.data.fingerprint import fingerprint_pieces
-from loadstar_trainer.data.places import Place
+from loadstar_trainer.data.places import EXACTLY, Place
 from loadstar_trainer.data.refusals import refusal
 from loadstar_trainer.data.samples import Array, Samples
 from loadstar_trainer.failures import Failure
@@ -57,7 +57,7 @@ class Stretch:
         return max(1, self.block_bytes // self.length)
 
     def _windows(self, first: int, count: int) -> Samples:
-        with self.place.open() as file:
+        with self.place.open(EXACTLY) as file:
             file.seek(self.start + first * self.length)
             content = np.empty(count * self.length + 1, np.uint8)
             filled = file.readinto(content.data)  # type: ignore[attr-defined]

@@ -78,7 +78,8 @@ def test_a_name_that_does_not_fit_is_refused_with_how_to_write_it(cluster: Clust
         ({"trainig": {}}, "spec.trainig"),
         ({"training": {"learningrate": 0.1}}, "spec.training.learningrate"),
         ({"trainer": {"resourcesPerNode": {"amd.com/gpu": 1}}}, "spec.trainer.resourcesPerNode.amd.com/gpu"),
-        ({"model": {"layers": [1]}}, "spec.model.layers"),
+        ({"model": {"depth": [1]}}, "spec.model.depth"),
+        ({"trainer": {"env": [{"name": "A", "valu": "1"}]}}, "spec.trainer.env[0].valu"),
     ],
 )
 def test_an_unknown_field_is_refused_by_its_name(cluster: Cluster, spec: dict[str, Any], field: str) -> None:
@@ -87,10 +88,19 @@ def test_an_unknown_field_is_refused_by_its_name(cluster: Cluster, spec: dict[st
 
 def test_defaults_are_stored_where_a_user_sees_them(cluster: Cluster) -> None:
     spec = _try(cluster, _bare())["spec"]
-    assert spec["training"]["epochs"] == 10
+    assert "training" not in spec
     assert spec["dataset"]["split"] == {"validation": 0.1, "test": 0.2, "seed": 0}
-    assert spec["trainer"] == {"numNodes": 1, "resourcesPerNode": {"nvidia.com/gpu": 1}}
+    assert spec["trainer"] == {
+        "numNodes": 1,
+        "resourcesPerNode": {"nvidia.com/gpu": 1},
+        "terminationGracePeriodSeconds": 60,
+    }
     assert spec["scheduling"] == {"policy": "predictive", "horizonSeconds": 300}
+
+
+def test_the_defaults_of_training_are_stored_with_what_is_given_of_it(cluster: Cluster) -> None:
+    training = _try(cluster, _bare(training={"optimizer": "sgd"}))["spec"]["training"]
+    assert (training["epochs"], training["schedule"]) == (10, {"type": "constant", "warmupEpochs": 0})
 
 
 def test_a_part_written_in_part_gets_its_other_defaults(cluster: Cluster) -> None:
@@ -110,6 +120,12 @@ FIXED = (
     ("trainer", {"trainer": {"numNodes": 2}}),
     ("scheduling", {"scheduling": {"maxLoad": 0.5}}),
     ("runPolicy.backoffLimit", {"runPolicy": {"backoffLimit": 0}}),
+    ("training", {"training": None}),
+    ("training", {"training": {"schedule": {"type": "cosine"}}}),
+    ("evaluation", {"evaluation": {"goal": {"metric": "f1", "min": 0.5}}}),
+    ("checkpoint", {"checkpoint": {"uri": "pvc://results"}}),
+    ("export", {"export": {"uri": "pvc://models"}}),
+    ("trainer", {"trainer": {"env": [{"name": "A", "value": "1"}]}}),
 )
 
 
@@ -124,7 +140,7 @@ def test_what_may_change_can_be_changed(cluster: Cluster, jobs: str, change: dic
 def test_what_may_not_change_is_refused_with_what_to_do_instead(
     cluster: Cluster, jobs: str, field: str, change: dict[str, Any]
 ) -> None:
-    _create(cluster, jobs, _bare())
+    _create(cluster, jobs, _bare(training={}))
     with pytest.raises(ApiError) as refusal:
         cluster.api.merge(f"{jobs}/iris", {"spec": change})
     assert f"{field} can't change once the job exists: delete the TrainingJob and apply it again" in str(

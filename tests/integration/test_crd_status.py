@@ -76,6 +76,31 @@ FULL = TrainingJobStatus.model_validate(
             "dataHash": "sha256:00",
             "epochs": 10,
             "durationSeconds": "3.2",
+            "confusionMatrix": [[10, 0], [1, 9]],
+            "importance": [{"name": "petal length (cm)", "value": "0.31"}],
+            "checkpoint": {
+                "path": "/mnt/checkpoint/iris",
+                "digest": "sha256:01",
+                "epoch": 10,
+                "step": 40,
+            },
+            "model": {"path": "/mnt/export/iris", "digest": "sha256:02", "formats": ["safetensors", "onnx"]},
+            "resumedFrom": {"attempt": 1, "step": 20, "worldSize": 1},
+            "quantized": {"accuracy": "0.9333"},
+            "crossValidation": {"folds": 5},
+            "initialWeights": {"tensors": 4},
+        },
+        "trainerStatus": {
+            "progressPercentage": 100,
+            "estimatedRemainingSeconds": 0,
+            "metrics": [{"name": "eval loss", "value": "0.1"}],
+            "lastUpdatedTime": NOW,
+        },
+        "curves": {
+            "attempt": 2,
+            "configMap": "iris-curves",
+            "points": 10,
+            "metrics": [{"name": "eval loss", "latest": "0.1", "best": "0.1", "min": "0.1", "max": "2"}],
         },
         "lastFailure": {
             "attempt": 1,
@@ -149,14 +174,14 @@ def test_a_status_of_no_known_shape_is_refused(cluster: Cluster, finished: str) 
 
 def test_the_columns_tell_how_far_a_job_is(cluster: Cluster, finished: str) -> None:
     header, row = _get(cluster, finished).splitlines()
-    assert header.split() == ["NAME", "PHASE", "ACCURACY", "GPUS", "NODES", "AGE"]
-    assert row.split()[:5] == ["iris", "Succeeded", "0.9667", "2", "gpu-1,gpu-2"]
+    assert header.split() == ["NAME", "PHASE", "PROGRESS", "ACCURACY", "GPUS", "NODES", "AGE"]
+    assert row.split()[:6] == ["iris", "Succeeded", "100", "0.9667", "2", "gpu-1,gpu-2"]
 
 
 def test_the_wide_columns_tell_why(cluster: Cluster, finished: str) -> None:
     header, row = _get(cluster, finished, "-o", "wide").splitlines()
-    assert header.split()[6:] == ["SCORE", "POLICY", "RESTARTS", "REASON"]
-    assert row.split()[6:] == ["-0.0312", "predictive", "1", "Completed"]
+    assert header.split()[7:] == ["SCORE", "POLICY", "RESTARTS", "REASON"]
+    assert row.split()[7:] == ["-0.0312", "predictive", "1", "Completed"]
 
 
 @pytest.mark.parametrize(

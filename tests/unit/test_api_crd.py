@@ -74,11 +74,15 @@ def test_numbers_in_status_are_text_so_that_no_client_changes_them() -> None:
 
 
 def test_the_default_of_an_object_holds_the_defaults_of_its_fields() -> None:
-    assert NODES[".spec.trainer"]["default"] == {"numNodes": 1, "resourcesPerNode": {"nvidia.com/gpu": 1}}
+    assert NODES[".spec.trainer"]["default"] == {
+        "terminationGracePeriodSeconds": 60,
+        "numNodes": 1,
+        "resourcesPerNode": {"nvidia.com/gpu": 1},
+    }
 
 
 def test_only_three_fields_of_spec_may_change() -> None:
-    transitions = [path for path, node in NODES.items() if "oldSelf" in str(node.get(VALIDATIONS))]
+    transitions = [path for path, node in NODES.items() if "self == oldSelf" in str(node.get(VALIDATIONS))]
     leaves = [path for path, node in NODES.items() if path.startswith(".spec.") and "properties" not in node]
     free = {path for path in leaves if not any(path.startswith(fixed) for fixed in transitions)}
     assert free == {
@@ -86,6 +90,15 @@ def test_only_three_fields_of_spec_may_change() -> None:
         ".spec.runPolicy.activeDeadlineSeconds",
         ".spec.runPolicy.ttlSecondsAfterFinished",
     }
+
+
+def test_what_is_fixed_and_optional_can_neither_come_nor_go() -> None:
+    fixed = {path for path, node in NODES.items() if "self == oldSelf" in str(node.get(VALIDATIONS))}
+    optional = {path for path in fixed if "default" not in NODES[path] and path.count(".") == 2}
+    rules = {rule["rule"] for rule in NODES[".spec"][VALIDATIONS]}
+    assert optional
+    for name in (path.rpartition(".")[2] for path in optional):
+        assert f"has(self.{name}) == has(oldSelf.{name})" in rules
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def test_the_committed_reference_is_the_generated_one() -> None:
     [
         "| `hiddenLayers` | list of integer | Width of each hidden layer",
         "| `terms` | map to string | What the score is made of",
-        "| `model` | object | **Required.** *Fixed.* The network to train. |",
+        "| `model` | object | *Fixed.* The network to train. Needed, except for one's own program. |",
         "| `cpu` | quantity | CPU that each pod is guaranteed",
         "| `startTime` | time | When the first attempt started. |",
         "- model.type cnn needs images",

@@ -20,8 +20,8 @@ def _leaves(schema: dict[str, Any], path: str) -> Iterator[str]:
 
 
 def _rules(schema: dict[str, Any]) -> Iterator[str]:
-    yield from (rule["message"] for rule in schema.get(VALIDATIONS, ()) if rule["rule"] != "self == oldSelf")
-    for field in schema.get("properties", {}).values():
+    yield from (rule["message"] for rule in schema.get(VALIDATIONS, ()) if "oldSelf" not in rule["rule"])
+    for field in (*schema.get("properties", {}).values(), *filter(None, [schema.get("items")])):
         yield from _rules(field)
 
 

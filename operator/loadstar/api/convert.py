@@ -3,16 +3,19 @@
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from loadstar.api.evaluation import GoalSpec
 from loadstar.api.quantities import byte_count, millicores
 from loadstar.api.status import TrainingJobStatus
 from loadstar.api.v1alpha1 import TrainingJob
 from loadstar.core import jobs as core
 from loadstar.core.resources import Resources
+from loadstar.core.results import Goal
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,18 @@ def job_of(parsed: TrainingJob) -> core.Job:
         ),
         suspend=spec.suspend,
         claims=spec.claims,
+        goal=_goal(spec.goal) if spec.goal else None,
+        reads_log=spec.trainer.is_own_program,
     )
+
+
+def _goal(goal: GoalSpec) -> Goal:
+    return Goal(goal.metric, _exact(goal.min), _exact(goal.max))
+
+
+def _exact(number: float | None) -> Decimal | None:
+    """The number as its user wrote it: 0.95 is no other than 95 hundredths."""
+    return None if number is None else Decimal(repr(number).removesuffix(".0"))
 
 
 def _problem(detail: ErrorDetails) -> Problem:

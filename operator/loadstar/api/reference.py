@@ -72,7 +72,7 @@ def _is_fixed(field: Schema) -> bool:
 
 def _rules(node: Schema) -> list[str]:
     """What the API server says when a rule between fields is broken: each tells what to change."""
-    rules = [rule for rule in node.get(VALIDATIONS, ()) if rule["rule"] != "self == oldSelf"]
+    rules = [rule for rule in node.get(VALIDATIONS, ()) if "oldSelf" not in rule["rule"]]
     return ["Refused with:", "", *(f"- {rule['message']}" for rule in rules), ""] if rules else []
 
 

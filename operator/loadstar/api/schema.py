@@ -112,7 +112,7 @@ def only_with(field: str, condition: str, holds: Callable[[Any], bool], message:
 def different(items: tuple[str, ...]) -> tuple[str, ...]:
     """The items of a list that the API server keeps as a set."""
     if len(set(items)) < len(items):
-        raise ValueError("names something twice: remove one of them")
+        raise ValueError("something is named twice: remove one of them")
     return items
 
 

@@ -2,18 +2,30 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from loadstar.api.container import EnvVar, LogMetricsSpec, Volume
 from loadstar.api.labels import GPU_RESOURCE
 from loadstar.api.quantities import byte_count, devices, millicores
-from loadstar.api.schema import VALIDATIONS, Rule, Strict, atomic, only_with
+from loadstar.api.schema import VALIDATIONS, Rule, Strict, atomic, different, only_with
 
 MOST_GPUS = 64
 Word = Annotated[str, Field(max_length=32768)]
 Words = Annotated[tuple[Word, ...], Field(min_length=1, max_length=256)]
-EnvVars = Annotated[tuple[EnvVar, ...], Field(max_length=128)]
-Volumes = Annotated[tuple[Volume, ...], Field(max_length=32)]
+
+
+def _different_names(variables: tuple[EnvVar, ...]) -> tuple[EnvVar, ...]:
+    different(tuple(variable.name for variable in variables))
+    return variables
+
+
+def _different_folders(volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
+    different(tuple(volume.mount_path for volume in volumes))
+    return volumes
+
+
+EnvVars = Annotated[tuple[EnvVar, ...], Field(max_length=128), AfterValidator(_different_names)]
+Volumes = Annotated[tuple[Volume, ...], Field(max_length=32), AfterValidator(_different_folders)]
 
 
 def _quantity_schema(rule: str, message: str) -> dict[str, Any]:

@@ -9,13 +9,13 @@ import json
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias, TypeVar
 
 import aiohttp
 
 from loadstar.clients.connection import Answer, Connection, Exchange
 from loadstar.clients.errors import Conflict, Expired, NotFound, Unauthorized, Unavailable, from_status
-from loadstar.clients.resources import Resource
+from loadstar.clients.resources import PODS, Resource
 from loadstar.clients.retry import Retry, parse_retry_after
 
 Object: TypeAlias = dict[str, Any]
@@ -26,6 +26,10 @@ AfterCall: TypeAlias = Callable[[str, str, int], Awaitable[None]]
 """(verb, path, HTTP status), awaited when the server has answered; raising loses that answer."""
 Observe: TypeAlias = Callable[[str, str, int, float], None]
 """(verb, plural, HTTP status or 0, seconds), told of each attempt."""
+
+T = TypeVar("T")
+Read: TypeAlias = Callable[[str, Answer], T]
+"""(call in words, its answer): what the answer stands for."""
 
 RELISTS: Final = 3
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -94,6 +98,14 @@ class Kube:
             except Expired:
                 continue
         raise Unavailable(f"list {resource.plural}: the continue token expired {RELISTS} times")
+
+    async def log(
+        self, pod: str, namespace: str, *, container: str, tail_lines: int, limit_bytes: int
+    ) -> bytes:
+        """The last lines of a container's log, and of these no more than the first `limit_bytes`. Raises NotFound."""
+        query = {"container": container, "tailLines": str(tail_lines), "limitBytes": str(limit_bytes)}
+        exchange = Exchange("GET", PODS.path(pod, namespace, "log"), query)
+        return await self._repeated("get", PODS, exchange, _text)
 
     async def create(self, resource: Resource, body: Object, namespace: str = "") -> Object:
         """Create a named object. Raises AlreadyExists; ValueError for a body without a name.
@@ -181,6 +193,9 @@ class Kube:
                 return items
 
     async def _call(self, verb: str, resource: Resource, request: Exchange) -> Object:
+        return await self._repeated(verb, resource, request, _decode)
+
+    async def _repeated(self, verb: str, resource: Resource, request: Exchange, read: Read[T]) -> T:
         """One call with its retries; credentials that were refused are read again once."""
         started = time.monotonic()
         attempt = 1
@@ -188,7 +203,8 @@ class Kube:
         while True:
             sent = time.monotonic()
             try:
-                return await self._attempt(verb, resource, request)
+                call = f"{verb} {request.path}"
+                return read(call, await self._attempt(call, verb, resource, request))
             except Unauthorized:
                 if renewed:
                     raise
@@ -202,8 +218,7 @@ class Kube:
                 attempt += 1
                 await asyncio.sleep(wait)
 
-    async def _attempt(self, verb: str, resource: Resource, request: Exchange) -> Object:
-        call = f"{verb} {request.path}"
+    async def _attempt(self, call: str, verb: str, resource: Resource, request: Exchange) -> Answer:
         async with self._turn:
             started = time.monotonic()
             status = 0
@@ -221,7 +236,14 @@ class Kube:
             finally:
                 if self._observe is not None:
                     self._observe(verb, resource.plural, status, time.monotonic() - started)
-        return _decode(call, answer)
+        return answer
+
+
+def _text(call: str, answer: Answer) -> bytes:
+    """The body of a response as it is, or the error that the response stands for."""
+    if answer.status >= 300:
+        _decode(call, answer)
+    return answer.body
 
 
 def _decode(call: str, answer: Answer) -> Object:

@@ -4,17 +4,20 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from loadstar.api.observe import result_of
 from loadstar.clients.errors import ClientError, Conflict, NotFound
 from loadstar.controller.apply import Applier, LaunchRefused
 from loadstar.controller.board import Board
 from loadstar.controller.caches import Caches, Key, Tracked
+from loadstar.controller.printouts import read_printed
 from loadstar.controller.workqueue import WorkQueue
 from loadstar.core import lifecycle
 from loadstar.core.decisions import Decision, Event
 from loadstar.core.jobs import Placement
 from loadstar.core.lifecycle import Situation
+from loadstar.core.results import Result
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +26,9 @@ WORKERS = 32
 RETRY_SECONDS = 0.5
 RETRY_CAP_SECONDS = 60.0
 """Wait before the first repetition of a failed pass, doubled each time up to the cap, with jitter."""
+
+LOG_TRIES = 6
+"""Failed passes after which a job ends without its log: some 15 s, in which a node may come back."""
 
 Tell = Callable[[Key, str, Event], None]
 """(job's key, its uid, event): publishes an Event on the job."""
@@ -85,6 +91,8 @@ class Reconciler:
             return
         now = self.clock()
         decision = self._decide(tracked, now)
+        if decision.wants_log:
+            decision = await self._decide_with_log(key, tracked, now)
         try:
             await self._carry_out(key, tracked, decision)
         except (NotFound, Conflict) as changed:
@@ -106,6 +114,11 @@ class Reconciler:
             return lifecycle.refuse(tracked.state, tracked.generation, str(tracked.asked), pods, now)
         return lifecycle.decide(self._situation(tracked, now))
 
+    async def _decide_with_log(self, key: Key, tracked: Tracked, now: float) -> Decision:
+        last_try = self._failures.get(key, 0) + 1 >= LOG_TRIES
+        printed = await read_printed(self.applier.kube, key, tracked, last_try=last_try)
+        return lifecycle.decide(replace(self._situation(tracked, now), printed=printed))
+
     def _situation(self, tracked: Tracked, now: float) -> Situation:
         assert tracked.job is not None
         return Situation(
@@ -115,7 +128,12 @@ class Reconciler:
             offer=self.board.offers.get(tracked.uid),
             now=now,
             pin_timeout=self.pin_timeout,
+            sent=self._sent(tracked),
         )
+
+    def _sent(self, tracked: Tracked) -> Result | None:
+        posted = self.caches.records.get(tracked.uid)
+        return result_of(posted.record) if posted and posted.attempt == tracked.state.attempt else None
 
     async def _carry_out(self, key: Key, tracked: Tracked, decision: Decision) -> None:
         before = tracked.state

@@ -8,11 +8,14 @@ from loadstar.core.conditions import Status
 from loadstar.core.decisions import Action, CreatePod, CreateService, Decision, Event
 from loadstar.core.endings import fail
 from loadstar.core.jobs import Failure, Job, JobState, Phase, Placement
-from loadstar.core.pods import Blame, Pod, PodPhase, Verdict, judge, missing, root_cause
+from loadstar.core.pods import EXIT_PEER_LOST, Blame, Pod, PodPhase, Verdict, judge, missing, root_cause
 from loadstar.core.situation import Situation, deletions, set_at, with_metrics
 
 LAUNCHED = "Launched"
 """Reason of Placed=True once every pod of the attempt was seen: from then on a missing pod is a lost pod."""
+
+CAUSE_SECONDS = 10.0
+"""How long a kubelet may take to tell of a container that ended, after the peers of its process have noticed."""
 
 
 def begin(at: Situation, placement: Placement) -> Decision:
@@ -58,7 +61,11 @@ def in_attempt(at: Situation, placement: Placement) -> Decision:
     pods = at.of_attempt
     verdicts = _verdicts(at, placement)
     if verdicts:
-        return _end_attempt(at, root_cause(verdicts))
+        cause = root_cause(verdicts)
+        shown_by = _shown_by(at, cause)
+        if at.now < shown_by:
+            return Decision(at.state, wake_at=shown_by)
+        return _end_attempt(at, cause)
     expired = [pod for pod in pods.values() if _pin_expired(pod, at)]
     if expired:
         return _give_back(at, expired[0])
@@ -87,6 +94,16 @@ def _verdicts(at: Situation, placement: Placement) -> list[Verdict]:
         elif pod.phase is PodPhase.FAILED or ((pod.deleting or pod.node_lost) and not pod.terminal):
             verdicts.append(judge(pod, state.attempt, at.now))
     return verdicts
+
+
+def _shown_by(at: Situation, cause: Verdict) -> float:
+    """When a failure counts as the cause: at once, unless it only tells of another rank that has yet to show its own.
+
+    Else a program that kills itself on one rank would be restarted without end, as its peers are often seen first.
+    """
+    others_live = any(not pod.terminal for pod in at.of_attempt.values())
+    tells_of_another = cause.failure.exit_code == EXIT_PEER_LOST and others_live
+    return cause.failure.at + CAUSE_SECONDS if tells_of_another else at.now
 
 
 def _launched(at: Situation) -> JobState:

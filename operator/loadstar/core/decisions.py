@@ -50,7 +50,8 @@ class Decision:
     """The state is written first, then the actions are carried out in order (write-ahead).
 
     `wake_at` is when time alone may change the decision (Unix seconds); `wants_placement` puts the job into the
-    queue of the scheduling cycle, or keeps it there.
+    queue of the scheduling cycle, or keeps it there. `wants_log` is no decision yet: it takes what rank 0 printed
+    (Situation.printed), which is read then and only then.
     """
 
     state: JobState
@@ -58,3 +59,4 @@ class Decision:
     events: tuple[Event, ...] = ()
     wake_at: float | None = None
     wants_placement: bool = False
+    wants_log: bool = False

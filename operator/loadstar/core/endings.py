@@ -7,6 +7,7 @@ from loadstar.core.conditions import Status
 from loadstar.core.decisions import Decision, DeleteJob, Event
 from loadstar.core.jobs import Failure, Job, JobState, Phase
 from loadstar.core.pods import Pod, PodPhase
+from loadstar.core.results import Result, completed
 from loadstar.core.situation import Situation, deletions, living, set_at, set_condition
 
 
@@ -29,27 +30,64 @@ def complete(at: Situation) -> bool:
     )
 
 
-def succeed(at: Situation) -> Decision:
-    """The job has its result, which is what the record of rank 0 says."""
-    result = at.of_attempt[0].result
-    message = "the trainer finished, but left no final record" if result is None else "the trainer finished"
-    if result is not None and result.accuracy is not None:
-        message += f" with accuracy {result.accuracy}"
-    state = replace(at.state, phase=Phase.SUCCEEDED, completion_time=at.now, result=result)
+def end(at: Situation) -> Decision:
+    """All ranks did their work: the job has its result, and succeeds or fails by its goal."""
+    left = at.of_attempt[0].result
+    if at.job.reads_log and left is None and at.sent is None and at.printed is None:
+        return Decision(at.state, wants_log=True)
+    result, events = _result(at, left)
+    state = replace(at.state, result=result)
     if state.start_time is None:  # shorter than one look at it
         state = replace(state, start_time=at.now)
+    at = replace(at, state=state)
+    shortfall = at.job.goal.shortfall(result) if at.job.goal else None
+    decision = _succeed(at) if shortfall is None else fail(at, "GoalNotMet", shortfall)
+    return replace(decision, events=(*events, *decision.events))
+
+
+def _result(at: Situation, left: Result | None) -> tuple[Result | None, tuple[Event, ...]]:
+    """What rank 0 left, sent and printed, as one; what it left counts most."""
+    try:
+        result = completed(left, at.sent)
+    except ValueError as mismatch:
+        return left, (Event("RecordMismatch", str(mismatch), warning=True),)
+    if result is None and at.printed is not None:
+        result = at.printed.result()
+    return result, ()
+
+
+def _succeed(at: Situation) -> Decision:
+    message = _finished_how(at)
+    state = replace(at.state, phase=Phase.SUCCEEDED, completion_time=at.now)
     state = set_at(at, state, c.RUNNING, Status.FALSE, "Completed", message)
     state = set_at(at, state, c.SUCCEEDED, Status.TRUE, "Completed", message)
+    return Decision(state, events=(Event("Succeeded", message),), wake_at=_expires_at(at))
+
+
+def _finished_how(at: Situation) -> str:
+    result, printed = at.state.result, at.printed
+    who = "the program" if at.job.reads_log else "the trainer"
+    if result is not None:
+        return f"{who} finished" + (f" with accuracy {result.accuracy}" if result.accuracy else "")
+    if printed is None:
+        return f"{who} finished, but left no final record"
+    if printed.problem:
+        return f"{who} finished, but left no final record, and its log can't be read: {printed.problem}"
+    return f"{who} finished, but left no final record, and no metrics are in the last lines of its log"
+
+
+def _expires_at(at: Situation) -> float | None:
+    """When a job that ends now is to be deleted."""
     ttl = at.job.run_policy.ttl_after_finished
-    wake_at = None if ttl is None else at.now + ttl
-    return Decision(state, events=(Event("Succeeded", message),), wake_at=wake_at)
+    return None if ttl is None else at.now + ttl
 
 
 def fail(at: Situation, reason: str, message: str, cause: Failure | None = None) -> Decision:
     """The job failed for good; `cause` is the failure of the attempt, where it was one."""
     failure = cause or Failure(at.state.attempt, reason, message, at.now)
     state = _failed(at.state, at.job.generation, failure, at.now, reason, message)
-    return Decision(state, deletions(at.living), (Event(reason, message, warning=True),))
+    event = Event(reason, message, warning=True)
+    return Decision(state, deletions(at.living), (event,), wake_at=_expires_at(at))
 
 
 def refuse(state: JobState, generation: int, message: str, pods: tuple[Pod, ...], now: float) -> Decision:

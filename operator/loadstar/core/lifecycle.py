@@ -13,7 +13,7 @@ from loadstar.core import conditions as c
 from loadstar.core.attempts import LAUNCHED, launch_failed, launched
 from loadstar.core.conditions import Status
 from loadstar.core.decisions import Decision
-from loadstar.core.endings import complete, deadline, fail, finished, refuse, succeed
+from loadstar.core.endings import complete, deadline, end, fail, finished, refuse
 from loadstar.core.jobs import Job, JobState, Phase
 from loadstar.core.situation import Situation, set_condition
 
@@ -27,7 +27,7 @@ def decide(at: Situation) -> Decision:
     if state.phase in {Phase.SUCCEEDED, Phase.FAILED}:
         return finished(at)
     if complete(at):  # before deadline and suspension: it was done in time, and is only seen late
-        return succeed(at)
+        return end(at)
     ends_at = deadline(job, state)
     if ends_at is not None and at.now >= ends_at:
         limit = f"spec.runPolicy.activeDeadlineSeconds ({job.run_policy.active_deadline:g} s) has passed"

@@ -8,6 +8,8 @@ from loadstar.core.results import Result
 
 EXIT_UNRUNNABLE = 65
 """The trainer's exit code for a job that can't run as written (sysexits' EX_DATAERR): no attempt would fare better."""
+EXIT_PEER_LOST = 75
+"""The trainer's exit code where another process of its gang is gone (sysexits' EX_TEMPFAIL): the cause is elsewhere."""
 EXIT_TERMINATED = 143
 """128 + SIGTERM: somebody ended the container; the program itself did nothing wrong."""
 
@@ -86,6 +88,9 @@ def judge(pod: Pod, attempt: int, now: float) -> Verdict:
         refusal = pod.last_words or "the trainer refused the job; see the pod's log"
         reason, message = pod.error or ("InvalidJob", refusal)
         return _verdict(pod, attempt, now, Blame.JOB, reason, message)
+    if pod.exit_code == EXIT_PEER_LOST:
+        reason, message = pod.error or ("PeerLost", "the trainer lost the connection to another rank")
+        return _verdict(pod, attempt, now, Blame.INFRASTRUCTURE, reason, message)
     if pod.exit_code is None:  # no container ever ran: admission on the node failed
         message = pod.failure_message or "the pod failed before its container ran"
         reason = pod.failure_reason or "PodFailed"
@@ -104,13 +109,13 @@ def root_cause(verdicts: list[Verdict]) -> Verdict:
     """The verdict that explains the others: a refused job first, then the earliest failure.
 
     When one rank dies its peers follow, often ended by SIGTERM or a lost connection, so earliest comes first and an
-    exit by SIGTERM last.
+    exit for one of these last.
     """
     return min(
         verdicts,
         key=lambda verdict: (
             verdict.blame is not Blame.JOB,
-            verdict.failure.exit_code == EXIT_TERMINATED,
+            verdict.failure.exit_code in {EXIT_TERMINATED, EXIT_PEER_LOST},
             verdict.failure.at,
             verdict.failure.rank or 0,
         ),

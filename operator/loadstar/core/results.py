@@ -83,6 +83,22 @@ class Goal:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """The metrics found in the last lines of a program's log, or the `problem` with reading it."""
+
+    metrics: Named = ()
+    problem: str = ""
+
+    def result(self) -> Result | None:
+        """The metrics as a result; accuracy stands out where it is a share and not, say, a percentage."""
+        if not self.metrics:
+            return None
+        accuracy = dict(self.metrics).get("accuracy")
+        is_share = accuracy is not None and 0 <= Decimal(accuracy) <= 1
+        return Result(self.metrics, accuracy=accuracy if is_share else None)
+
+
 def completed(left: Result | None, sent: Result | None) -> Result | None:
     """What a pod left behind (its termination message), with what it sent besides.
 

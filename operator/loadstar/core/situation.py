@@ -8,11 +8,15 @@ from loadstar.core.decisions import Action, DeletePod
 from loadstar.core.jobs import Job, JobState
 from loadstar.core.plan import Offer
 from loadstar.core.pods import Pod
+from loadstar.core.results import Printed, Result
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that one pass looks at. `pods` are every pod the job owns, of any attempt."""
+    """All that one pass looks at. `pods` are every pod the job owns, of any attempt.
+
+    `sent` is the result that rank 0 of this attempt sent, and `printed` what its log holds, once that was asked for.
+    """
 
     job: Job
     state: JobState
@@ -20,6 +24,8 @@ class Situation:
     offer: Offer | None
     now: float
     pin_timeout: float = 15.0
+    sent: Result | None = None
+    printed: Printed | None = None
 
     @property
     def living(self) -> tuple[Pod, ...]:

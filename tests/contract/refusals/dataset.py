@@ -1,0 +1,265 @@
+"""Rules of spec.dataset."""
+
+from typing import Any
+
+from tests.contract.refusals.case import (
+    CHOICES,
+    LEAST,
+    MOST,
+    Case,
+    Json,
+    dataset,
+    files,
+    model,
+    preprocess,
+    split,
+    synthetic,
+    table,
+    text,
+    together,
+)
+
+
+def preprocess_of_digits(changes: list[Any]) -> Json:
+    return dataset(builtin="digits", preprocess={"augment": changes})
+
+
+DATASET = (
+    Case(
+        "data is named",
+        {},
+        dataset(builtin=...),
+        "spec.dataset.builtin",
+        "give one of dataset.builtin and dataset.uri",
+    ),
+    Case(
+        "the data set is known",
+        dataset(builtin="wine"),
+        dataset(builtin="mnist"),
+        "spec.dataset.builtin",
+        CHOICES,
+    ),
+    Case(
+        "synthetic belongs to synthetic data",
+        synthetic(samples=50),
+        dataset(synthetic={"samples": 50}),
+        "spec.dataset.synthetic",
+        "remove it or set dataset.builtin to that",
+    ),
+    Case(
+        "coefficients match the features",
+        synthetic(features=3, coefficients=[1, -2.5, 0]),
+        synthetic(features=3, coefficients=[1, 2]),
+        "spec.dataset.synthetic.coefficients",
+        "set features to their number, or change the list",
+    ),
+    Case(
+        "coefficients are moderate",
+        synthetic(coefficients=[1e6, -1e6]),
+        synthetic(coefficients=[1e7, 0]),
+        "spec.dataset.synthetic.coefficients",
+        MOST,
+    ),
+    Case(
+        "samples can be split",
+        synthetic(samples=10),
+        synthetic(samples=9),
+        "spec.dataset.synthetic.samples",
+        LEAST,
+    ),
+    Case(
+        "there are features",
+        synthetic(features=1),
+        synthetic(features=0),
+        "spec.dataset.synthetic.features",
+        LEAST,
+    ),
+    Case(
+        "noise is a deviation",
+        synthetic(noise=0),
+        synthetic(noise=-1),
+        "spec.dataset.synthetic.noise",
+        LEAST,
+    ),
+    Case(
+        "the data's seed is natural",
+        synthetic(seed=7),
+        synthetic(seed=-7),
+        "spec.dataset.synthetic.seed",
+        LEAST,
+    ),
+    Case(
+        "the scaling is known",
+        dataset(preprocess={"scale": "none"}),
+        dataset(preprocess={"scale": "log"}),
+        "spec.dataset.preprocess.scale",
+        CHOICES,
+    ),
+    Case(
+        "rows are left to train on",
+        split(validation=0.3, test=0.6),
+        split(validation=0.5, test=0.5),
+        "spec.dataset.split",
+        "lower one of them",
+    ),
+    Case(
+        "validation is a share",
+        split(validation=0),
+        split(validation=-0.1),
+        "spec.dataset.split.validation",
+        LEAST,
+    ),
+    Case("there are test rows", split(test=0.01), split(test=0), "spec.dataset.split.test", "greater than 0"),
+    Case("the split's seed fits", split(seed=2**32 - 1), split(seed=2**32), "spec.dataset.split.seed", MOST),
+    Case(
+        "data is named once",
+        table(),
+        dataset(uri="pvc://data/all.csv"),
+        "spec.dataset.builtin",
+        "give one of dataset.builtin and dataset.uri",
+    ),
+    Case(
+        "a place is one that pods reach",
+        files("s3://lake/a b.csv"),
+        files("http://lake/a.csv"),
+        "spec.dataset.uri",
+        "write it as pvc://CLAIM/path, configmap://NAME/key, s3://BUCKET/key or file:///path",
+        told=False,
+    ),
+    Case(
+        "a ConfigMap's key is no folder",
+        files("configmap://small/a.csv"),
+        files("configmap://small/a/b.csv"),
+        "spec.dataset.uri",
+        "configmap://NAME/key",
+        told=False,
+    ),
+    Case(
+        "a claim may be read as a whole",
+        files("pvc://data", format="idx"),
+        files("pvc://", format="idx"),
+        "spec.dataset.uri",
+        "pvc://CLAIM/path",
+        told=False,
+    ),
+    Case(
+        "a place is below its root",
+        files("file:///data/a..b.csv"),
+        files("file:///data/../b.csv"),
+        "spec.dataset.uri",
+        "dataset.uri may not lead upwards",
+        told=False,
+    ),
+    Case(
+        "the format is known",
+        files("pvc://d/x", format="parquet"),
+        files("pvc://d/x", format="xlsx"),
+        "spec.dataset.format",
+        CHOICES,
+    ),
+    *(
+        Case(
+            f"{field} belongs to files",
+            table(**{field: value}),
+            dataset(**{field: value}),
+            f"spec.dataset.{field}",
+            f"{field} tells how files are read",
+        )
+        for field, value in (("format", "csv"), ("target", "y"), ("features", ["a"]), ("task", "regression"))
+    ),
+    Case(
+        "a text column belongs to files",
+        together(table(textColumn="a"), model(type="transformer")),
+        together(dataset(textColumn="a"), model(type="transformer")),
+        "spec.dataset.textColumn",
+        "textColumn tells how files are read",
+    ),
+    Case(
+        "features are columns of a table",
+        table(features=["a", "b"]),
+        files("pvc://d/x", format="npy", features=["a"]),
+        "spec.dataset.features",
+        "features names columns of a table",
+        told=False,
+    ),
+    Case(
+        "a text column is one of a table",
+        together(table(textColumn="a"), model(type="transformer")),
+        together(files("pvc://d/x", format="npz", textColumn="a"), model(type="transformer")),
+        "spec.dataset.textColumn",
+        "textColumn names columns of a table",
+    ),
+    Case(
+        "features differ",
+        table(features=["a", "b"]),
+        table(features=["a", "a"]),
+        "spec.dataset.features",
+        "Duplicate value",
+        told=False,
+    ),
+    Case(
+        "a target has a name", table(target="y"), table(target=""), "spec.dataset.target", "at least 1 chars"
+    ),
+    Case("a text has no target", text(), text(target="y"), "spec.dataset.target", "remove target"),
+    Case("a text's task is known", text(), text(task="classification"), "spec.dataset.task", "remove task"),
+    Case(
+        "the task is known", table(task="regression"), table(task="clustering"), "spec.dataset.task", CHOICES
+    ),
+    Case(
+        "text is the only input",
+        together(table(textColumn="a"), model(type="transformer")),
+        together(table(textColumn="a", features=["b"]), model(type="transformer")),
+        "spec.dataset.textColumn",
+        "remove it or features",
+    ),
+    Case(
+        "a Secret belongs to a bucket",
+        files("s3://lake/a.csv", secretName="lake"),
+        table(secretName="lake"),
+        "spec.dataset.secretName",
+        "secretName only applies to s3:// data",
+        told=False,
+    ),
+    Case(
+        "missing values are dropped or not",
+        preprocess(dropMissing=True),
+        preprocess(dropMissing="some"),
+        "spec.dataset.preprocess.dropMissing",
+        "boolean",
+    ),
+    Case(
+        "only images are changed",
+        preprocess_of_digits([{"type": "flip"}]),
+        preprocess(augment=[{"type": "flip"}]),
+        "spec.dataset.preprocess.augment",
+        "remove it, or name images",
+    ),
+    Case(
+        "a change is known",
+        preprocess_of_digits([{"type": "crop", "padding": 64}]),
+        preprocess_of_digits([{"type": "blur"}]),
+        "spec.dataset.preprocess.augment",
+        CHOICES,
+    ),
+    Case(
+        "a turn has degrees",
+        preprocess_of_digits([{"type": "rotate", "degrees": 180}]),
+        preprocess_of_digits([{"type": "rotate", "degrees": 0}]),
+        "spec.dataset.preprocess.augment",
+        "greater than 0",
+    ),
+    Case(
+        "only a turn has degrees",
+        preprocess_of_digits([{"type": "rotate", "degrees": 5}]),
+        preprocess_of_digits([{"type": "flip", "degrees": 5}]),
+        "spec.dataset.preprocess.augment",
+        "degrees only applies to type rotate",
+    ),
+    Case(
+        "only a crop has padding",
+        preprocess_of_digits([{"type": "crop"}]),
+        preprocess_of_digits([{"type": "flip", "padding": 5}]),
+        "spec.dataset.preprocess.augment",
+        "padding only applies to type crop",
+    ),
+)

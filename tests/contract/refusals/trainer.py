@@ -1,0 +1,78 @@
+"""Rules of spec.trainer: pods and what they ask for."""
+
+from tests.contract.refusals.case import (
+    LEAST,
+    Case,
+    gpus,
+    merged,
+    resources,
+    trainer,
+    training,
+)
+
+TRAINER = (
+    Case(
+        "an image is named",
+        trainer(image="a/b:1"),
+        trainer(image=""),
+        "spec.trainer.image",
+        "at least 1 chars",
+    ),
+    Case(
+        "an image is one word",
+        trainer(image="a/b:1"),
+        trainer(image="a b"),
+        "spec.trainer.image",
+        "without spaces",
+    ),
+    Case("there is a node", trainer(numNodes=1), trainer(numNodes=0), "spec.trainer.numNodes", LEAST),
+    Case(
+        "there is a process",
+        merged(gpus(2), trainer(numProcPerNode=1)),
+        trainer(numProcPerNode=0),
+        "spec.trainer.numProcPerNode",
+        LEAST,
+    ),
+    Case(
+        "each process has its GPU",
+        merged(gpus(2), trainer(numProcPerNode=2)),
+        trainer(numProcPerNode=2),
+        "spec.trainer.numProcPerNode",
+        "lower numProcPerNode",
+    ),
+    Case(
+        "CPUs are a quantity",
+        resources(cpu="500m"),
+        resources(cpu="half"),
+        "spec.trainer.resourcesPerNode.cpu",
+        "such as 500m or 2",
+    ),
+    Case(
+        "CPUs are something",
+        resources(cpu=2),
+        resources(cpu="0"),
+        "spec.trainer.resourcesPerNode.cpu",
+        "above zero",
+    ),
+    Case(
+        "memory is a quantity",
+        resources(memory="1.5Gi"),
+        resources(memory="1.5GB"),
+        "spec.trainer.resourcesPerNode.memory",
+        "such as 512Mi or 4Gi",
+    ),
+    Case(
+        "GPUs are whole",
+        gpus("1"),
+        gpus("1500m"),
+        "spec.trainer.resourcesPerNode.nvidia.com/gpu",
+        "write a number from 0 to 64",
+    ),
+    Case(
+        "GPUs are few",
+        merged(gpus(64), training(batchSize=64)),
+        merged(gpus(65), training(batchSize=100)),
+        "spec.trainer.resourcesPerNode.nvidia.com/gpu",
+        "write a number from 0 to 64",
+    ),
+)

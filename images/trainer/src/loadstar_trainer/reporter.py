@@ -13,7 +13,7 @@ from typing import Any
 from loadstar_trainer.endpoint import Endpoint, Rejected
 
 INTERVAL = 5.0  # seconds between two reports, but for the last
-PATIENCE = 10.0  # seconds for the last report and the final record together
+PATIENCE = 5.0  # seconds for the last report and the final record together: GPUs idle meanwhile
 PAUSE = 0.5  # seconds before the last report is tried again
 MOST_METRICS = 256  # the protocol's limit
 BEFORE_THE_END = 99  # percent; 100 is for a run that has ended well

@@ -17,6 +17,7 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.operator_process import operator_process
 from tests.cluster.processes import Process
 from tests.integration.inventory import until
+from tests.integration.storage import CLAIM, make_claim, make_volume
 
 pytestmark = pytest.mark.controlplane
 
@@ -99,10 +100,10 @@ def _jobs(namespace: str) -> str:
     return f"/apis/loadstar.dev/v1alpha1/namespaces/{namespace}/trainingjobs"
 
 
-def _apply(cluster: ControlPlane, namespace: str, name: str) -> str:
-    """Create a job; its path."""
+def _apply(cluster: ControlPlane, namespace: str, name: str, **spec: Any) -> str:
+    """Create a job, with these parts of its spec besides; its path."""
     metadata = {"name": name, "namespace": namespace}
-    cluster.api.post(_jobs(namespace), {**_JOB, "metadata": metadata})
+    cluster.api.post(_jobs(namespace), {**_JOB, "metadata": metadata, "spec": _JOB["spec"] | spec})
     return f"{_jobs(namespace)}/{name}"
 
 
@@ -165,7 +166,9 @@ def test_the_operators_rights_suffice_from_the_lease_to_the_deletion_of_a_finish
     cluster = installed
     with _operator(cluster, tmp_path) as operator:
         until(lambda: cluster.api.get(_LEASE).get("spec", {}).get("holderIdentity") == "loadstar-0", "Lease")
-        path = _apply(cluster, place, "whole")
+        make_volume(cluster, place, "ReadWriteMany")
+        make_claim(cluster, place, "ReadWriteMany")
+        path = _apply(cluster, place, "whole", checkpoint={"uri": f"pvc://{CLAIM}/runs"})
         until(lambda: _condition(cluster, path, "Placed") == "True", "placed")
         _finish(cluster, path)
         until(lambda: {"Placed", "Succeeded"} <= _reasons(cluster, place, "whole"), "Events")

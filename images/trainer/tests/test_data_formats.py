@@ -258,3 +258,10 @@ def test_images_of_bytes_are_scaled_by_the_training_part_alone(scale: str, tmp_p
     assert isinstance(data.test, Samples)
     assert isinstance(raw.test, Samples)
     assert data.test.features == pytest.approx((raw.test.features - low) / width, abs=1e-5)
+
+
+def test_a_block_of_numbers_alone_is_read_as_one_with_a_text_in_it(tmp_path: Path) -> None:
+    numbers = table([(a, b, n % 2) for n, (a, b) in enumerate(NUMBERS.tolist())])
+    quoted = numbers.replace(",0\n", ',"0"\n')
+    assert quoted != numbers
+    assert read(write(tmp_path / "a.csv", numbers)).hash == read(write(tmp_path / "b.csv", quoted)).hash

@@ -91,11 +91,21 @@ def test_a_killed_rank_ends_its_whole_pod(start: Start) -> None:
     assert run.first_epoch()
     os.kill(ranks(run)[1], signal.SIGKILL)
     finished = run.end()
-    assert finished.exit_code in (
-        137,
-        1,
-    )  # whichever is collected first: the killed rank, or the one that lost it
-    assert error(finished)["reason"] in ("WorkerKilled", "TrainingFailed")
+    assert finished.exit_code == 137
+    # Whichever is told first: that the rank was killed, or that the other one lost it.
+    assert error(finished)["reason"] in ("WorkerKilled", "PeerLost")
+
+
+def test_a_pod_that_lost_another_pod_ends_with_75(start: Start) -> None:
+    shared = {"PET_NNODES": "2", "PET_MASTER_ADDR": "localhost", "PET_MASTER_PORT": str(free_port())}
+    first = start(ENDLESS, PET_NODE_RANK="0", **shared)
+    second = start(ENDLESS, PET_NODE_RANK="1", **shared)
+    assert first.first_epoch()
+    os.killpg(second.process.pid, signal.SIGKILL)
+    finished = first.end()
+    assert finished.exit_code == 75
+    assert error(finished)["reason"] == "PeerLost"
+    assert "Rank 0 lost another of the 2 ranks" in error(finished)["message"]
 
 
 def test_an_unwritable_termination_log_is_a_failure(start: Start) -> None:

@@ -10,6 +10,7 @@ from worlds import train
 from loadstar_trainer.spec import Spec, parse
 
 DIGITS = {"builtin": "digits"}
+MACRO = ["precision", "recall", "f1", "auroc"]
 LINE = {"builtin": "synthetic-regression", "synthetic": {"samples": 200, "coefficients": [3, 2]}}
 
 
@@ -88,7 +89,7 @@ def test_a_target_that_no_feature_explains_is_not_learned() -> None:
 
 def test_without_a_validation_part_none_is_reported() -> None:
     result = train(spec(dataset={"builtin": "iris", "split": {"validation": 0}}))
-    assert list(result.metrics) == ["accuracy", "loss", "trainLoss"]
+    assert list(result.metrics) == ["accuracy", *MACRO, "loss", "trainLoss"]
 
 
 @pytest.mark.parametrize("ranks", [1, 2])

@@ -13,7 +13,17 @@ def test_the_final_record_says_what_ran(launch: Launch) -> None:
     assert (record["version"], record["jobUid"], record["attempt"], record["epochs"]) == (1, "uid-1", 2, 3)
     assert record["samples"] == {"train": 105, "validation": 15, "test": 30}
     assert (record["worldSize"], record["device"], record["backend"]) == (1, "cpu", "none")
-    names = ["accuracy", "loss", "validationAccuracy", "validationLoss", "trainLoss"]
+    names = [
+        "accuracy",
+        "precision",
+        "recall",
+        "f1",
+        "auroc",
+        "loss",
+        "validationAccuracy",
+        "validationLoss",
+        "trainLoss",
+    ]
     assert list(finished.metrics) == names
     assert record["accuracy"] == record["metrics"][0]["value"]
     assert finished.metrics["accuracy"] * 30 == pytest.approx(round(finished.metrics["accuracy"] * 30))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch._dynamo  # data-parallel wrapping imports it, for seconds; here once for all ranks
 from pods import free_port
 
 from loadstar_trainer.environment import Identity, Ranks
@@ -18,7 +19,7 @@ from loadstar_trainer.scores import torchmetrics
 from loadstar_trainer.spec import Spec
 
 torch.set_num_threads(1)
-torchmetrics()  # each rank would import it at its first test; here once for all
+torchmetrics()  # likewise at the first test
 SECONDS = 120.0
 FORK = multiprocessing.get_context("fork")
 

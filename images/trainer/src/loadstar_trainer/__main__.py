@@ -1,7 +1,7 @@
 """One rank: `python -m loadstar_trainer`, started once per rank by `loadstar_trainer.launch` or torchrun.
 
-Reads the job from LOADSTAR_SPEC, ends with exit code 0, 65 (the job as written cannot run), 143 (SIGTERM)
-or 1, and leaves the final record in the termination log and as the last line of its output.
+Reads the job from LOADSTAR_SPEC, ends with exit code 0, 65 (the job as written cannot run), 75 (another rank is
+gone), 143 (SIGTERM) or 1, and leaves the final record in the termination log and as the last line of its output.
 """
 
 import os
@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from loadstar_trainer import record
 from loadstar_trainer.endpoint import Endpoint
 from loadstar_trainer.environment import SPEC, Identity, Ranks, record_path
-from loadstar_trainer.failures import Failure, Interrupted
+from loadstar_trainer.failures import Failure, Interrupted, PeerLost
 from loadstar_trainer.interruption import Interruption
 from loadstar_trainer.reporter import Progress, Reporter
 from loadstar_trainer.spec import parse
@@ -42,7 +42,7 @@ def main() -> int:
 
 def _failure(error: Exception, interruption: Interruption) -> Failure:
     """The error as a failure; what breaks after SIGTERM (peers leave at once) is the interruption's doing."""
-    if isinstance(error, Failure):
+    if isinstance(error, Failure) and not (isinstance(error, PeerLost) and interruption.requested):
         return error
     traceback.print_exc()
     if interruption.requested:

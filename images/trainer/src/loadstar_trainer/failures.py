@@ -4,6 +4,8 @@
 EXIT_REFUSED = 65
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 143
+# sysexits' EX_TEMPFAIL: another rank is gone, which says nothing against the job; its restart is not counted.
+EXIT_PEER_LOST = 75
 
 
 class Failure(Exception):
@@ -29,3 +31,12 @@ class Interrupted(Failure):
 
     def __init__(self, message: str) -> None:
         super().__init__("Interrupted", message)
+
+
+class PeerLost(Failure):
+    """Another rank is gone, and no rank can go on without it; that rank knows why."""
+
+    exit_code = EXIT_PEER_LOST
+
+    def __init__(self, message: str) -> None:
+        super().__init__("PeerLost", message)

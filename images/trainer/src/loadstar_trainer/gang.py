@@ -3,6 +3,8 @@
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -12,10 +14,21 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from loadstar_trainer.environment import Ranks
-from loadstar_trainer.failures import Failure, Refused
+from loadstar_trainer.failures import Failure, PeerLost, Refused
 
 # Pods of a gang start apart: one may still pull its image while the first waits.
 PATIENCE = timedelta(minutes=10)
+# What PyTorch's and gloo's errors say where the other end of a connection is gone.
+SIGNS_OF_LOSS = (
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Connection was likely closed",
+    "Broken pipe",
+    "Socket closed",
+    "Timed out waiting",
+    "remote process exited",
+    "failed to recv",
+)
 
 
 class Gang:
@@ -89,6 +102,19 @@ class Gang:
         self._vote = (flag, work)
         return stop
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Turns what breaks within because another rank is gone into PeerLost."""
+        try:
+            yield
+        except RuntimeError as error:
+            if self.world_size == 1 or not is_loss(error):
+                raise
+            cause = str(error).strip().splitlines()[0]
+            raise PeerLost(
+                f"Rank {self.rank} lost another of the {self.world_size} ranks: {cause}"
+            ) from error
+
     def close(self) -> None:
         """Returns once all ranks are here, so that none leaves while another still needs it.
 
@@ -119,8 +145,15 @@ class Gang:
                 self.backend, rank=self.rank, world_size=self.world_size, timeout=PATIENCE
             )
         except (RuntimeError, ValueError) as error:
+            if is_loss(error):
+                raise PeerLost(f"A rank went while the {self.world_size} ranks met: {error}") from error
             raise Failure("RanksUnreachable", f"The {self.world_size} ranks did not meet: {error}") from error
         self._control = dist.new_group(backend="gloo") if self.backend == "nccl" else dist.group.WORLD
+
+
+def is_loss(error: Exception) -> bool:
+    """Whether the error means that another rank is gone."""
+    return isinstance(error, dist.DistBackendError) or any(sign in str(error) for sign in SIGNS_OF_LOSS)
 
 
 def choose_device(ranks: Ranks) -> torch.device:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from loadstar_trainer import record
 from loadstar_trainer.environment import Identity, Pod, record_path
-from loadstar_trainer.failures import EXIT_INTERRUPTED, EXIT_REFUSED, Failure
+from loadstar_trainer.failures import EXIT_INTERRUPTED, EXIT_PEER_LOST, EXIT_REFUSED, Failure
 
 WORKER = (sys.executable, "-m", "loadstar_trainer")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
@@ -22,6 +22,8 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 GRACE_AFTER_SIGTERM = 50.0
 # After one rank failed the others can only lose their peers; they get this long to notice.
 GRACE_AFTER_FAILURE = 10.0
+# How a rank ends that did nothing wrong itself, once another one has failed.
+CONSEQUENCES = (EXIT_PEER_LOST, EXIT_INTERRUPTED, -signal.SIGTERM)
 
 
 def main() -> int:
@@ -53,6 +55,7 @@ class Workers:
         self._failures: list[int] = []
         self._interrupted = False
         self._deadline: float | None = None
+        self._killed = False
 
     def start(self, command: Sequence[str], env: Mapping[str, str]) -> None:
         self._running.add(os.posix_spawn(command[0], tuple(command), env, setsigmask=()))
@@ -65,11 +68,14 @@ class Workers:
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 self._signal(signal.SIGKILL)
                 self._deadline = None
+                self._killed = True
         if EXIT_REFUSED in self._failures:
             return EXIT_REFUSED
         if self._failures and self._interrupted:
             return EXIT_INTERRUPTED
-        first = self._failures[0] if self._failures else 0
+        # A rank that lost its peer, or was stopped because of it, may be collected before the one that is the cause.
+        causes = [status for status in self._failures if status not in CONSEQUENCES]
+        first = (causes or self._failures or [0])[0]
         return first if first >= 0 else 128 - first
 
     def _next_signal(self) -> None:
@@ -92,7 +98,7 @@ class Workers:
     def _ended(self, status: int) -> None:
         if status == 0:
             return
-        self._failures.append(status)
+        self._failures.append(-signal.SIGTERM if self._killed and status == -signal.SIGKILL else status)
         if len(self._failures) == 1:
             self._report(*_cause(status, self._interrupted))
             self._stop(GRACE_AFTER_FAILURE)

@@ -51,8 +51,9 @@ def run(
     callbacks += [checkpoints] if checkpoints else []
     callbacks += [Reports(reporter)] if reporter else []
     interruption.install()
-    outcome = _train(spec, data, model, Fit(spec, gang, callbacks, interruption))
-    gang.close()
+    with gang.watched():
+        outcome = _train(spec, data, model, Fit(spec, gang, callbacks, interruption))
+        gang.close()
     return Result(
         world_size=gang.world_size,
         seed=spec.training.seed,

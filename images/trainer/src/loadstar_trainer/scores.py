@@ -33,7 +33,7 @@ class Scores:
         chosen, probabilities, targets = (
             gang.join(torch.cat(tensors)) for tensors in zip(*self._kept, strict=True)
         )
-        classification, classes = _classification(), self._objective.classes
+        classification, classes = torchmetrics(), self._objective.classes
         confusion = classification.multiclass_confusion_matrix(chosen, targets, classes)
         metrics = _averages(confusion.double())
         if "auroc" in names and bool((confusion.sum(dim=1) > 0).all()):
@@ -59,7 +59,7 @@ def _averages(confusion: torch.Tensor) -> dict[str, float]:
     }
 
 
-def _classification() -> ModuleType:
+def torchmetrics() -> ModuleType:
     """torchmetrics.functional.classification, imported without SciPy.
 
     Where there is a SciPy, torchmetrics imports its signal processing, which takes several times as long as all else,

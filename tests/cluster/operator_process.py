@@ -19,16 +19,21 @@ def operator_process(
     `settings` are environment variables, e.g. LOADSTAR_PROMETHEUS_URL. Of the caller's environment nothing
     reaches it. The CRD and the operator's namespace must be there before it starts.
     """
-    with create_server((cluster.address, 0)) as listener:
-        port = listener.getsockname()[1]
     environment = {
         "LOADSTAR_KUBECONFIG": str(cluster.kubeconfig),
         "LOADSTAR_SERVING_ADDRESS": cluster.address,
-        "LOADSTAR_SERVING_PORT": str(port),
+        "LOADSTAR_SERVING_PORT": str(free_port(cluster)),
         **(settings or {}),
     }
+    port = environment["LOADSTAR_SERVING_PORT"]
     command = ["env", "-i", *(f"{key}={value}" for key, value in environment.items())]
     command += [sys.executable, "-m", "loadstar", "run"]
     return Process(
         name, command, cluster.folder, answers(f"http://{cluster.address}:{port}/readyz"), stay=False
     )
+
+
+def free_port(cluster: ControlPlane) -> int:
+    """A port of the cluster's address that nobody uses."""
+    with create_server((cluster.address, 0)) as listener:
+        return int(listener.getsockname()[1])

@@ -6,14 +6,13 @@ import ssl
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from socket import create_server
 from typing import Any
 from uuid import uuid4
 
 from loadstar.api.labels import API_VERSION, KIND, PLURAL, PROGRESS_CA_ANNOTATION
 from tests.cluster.api import ApiError
 from tests.cluster.controlplane import ControlPlane
-from tests.cluster.operator_process import operator_process
+from tests.cluster.operator_process import free_port, operator_process
 from tests.cluster.processes import Process
 from tests.integration.inventory import until
 
@@ -37,6 +36,17 @@ class Site:
     cluster: ControlPlane
     operator: Process
     port: int
+    serving_port: int
+
+    def metric(self, name: str) -> float:
+        """The value of one of the operator's metrics, with its labels; 0 where it has none yet."""
+        connection = http.client.HTTPConnection(self.cluster.address, self.serving_port, timeout=30)
+        try:
+            connection.request("GET", "/metrics")
+            lines = connection.getresponse().read().decode().splitlines()
+        finally:
+            connection.close()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} "))
 
     def post(
         self,
@@ -65,12 +75,15 @@ def start_operator(
     cluster: ControlPlane, name: str = "operator", settings: dict[str, str] | None = None
 ) -> Site:
     """An operator with the endpoint on a free port, ready."""
-    with create_server((cluster.address, 0)) as listener:
-        port = int(listener.getsockname()[1])
-    url = {"LOADSTAR_PROGRESS_URL": f"https://{cluster.address}:{port}", "LOADSTAR_PROGRESS_PORT": str(port)}
-    operator = operator_process(cluster, {**url, **(settings or {})}, name)
+    port, serving = free_port(cluster), free_port(cluster)
+    own = {
+        "LOADSTAR_PROGRESS_URL": f"https://{cluster.address}:{port}",
+        "LOADSTAR_PROGRESS_PORT": str(port),
+        "LOADSTAR_SERVING_PORT": str(serving),
+    }
+    operator = operator_process(cluster, {**own, **(settings or {})}, name)
     operator.start()
-    return Site(cluster, operator, port)
+    return Site(cluster, operator, port, serving)
 
 
 @dataclass

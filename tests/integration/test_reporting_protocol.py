@@ -1,41 +1,14 @@
 """From a program's report to the resource, on a real API server with real tokens."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.controlplane import ControlPlane
 from tests.cluster.operator_process import OPERATOR_NAMESPACE
-from tests.integration.crd import install_crd
 from tests.integration.inventory import until
-from tests.integration.reporting import RunningJob, Site, earlier, start_operator
+from tests.integration.reporting import RunningJob, Site, earlier
 
 pytestmark = pytest.mark.controlplane
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[Site]:
-    """A control plane with GPU nodes, and the operator with its endpoint."""
-    with ControlPlane.start("reporting", kwok_nodes=2, gpus_per_node=8) as cluster:
-        install_crd(cluster)
-        cluster.kubectl("create", "namespace", OPERATOR_NAMESPACE)
-        cluster.kubectl("create", "namespace", "jobs")
-        until(lambda: _has_account(cluster), "the namespace's account")
-        started = start_operator(cluster)
-        yield started
-        started.operator.stop()
-
-
-def _has_account(cluster: ControlPlane) -> bool:
-    return "default" in cluster.kubectl("get", "serviceaccounts", "-n", "jobs", "-o", "name")
-
-
-@pytest.fixture
-def job(site: Site) -> Iterator[RunningJob]:
-    started = RunningJob(site, "jobs").start()
-    yield started
-    site.cluster.api.delete(started.path)
 
 
 def _progress(job: RunningJob) -> int:

@@ -100,7 +100,7 @@ class ProgressServer:
                 await runner.cleanup()
 
     def _application(self) -> web.Application:
-        application = web.Application(client_max_size=LARGEST_BODY + 1, middlewares=[self._answering])
+        application = web.Application(client_max_size=LARGEST_BODY, middlewares=[self._answering])
         application.router.add_post(STATUS_PATH, self._status)
         application.router.add_post(RECORD_PATH, self._record)
         return application

@@ -1,0 +1,46 @@
+"""What more than one module here needs."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.controlplane import ControlPlane
+from tests.cluster.operator_process import OPERATOR_NAMESPACE
+from tests.integration.crd import install_crd
+from tests.integration.inventory import until
+from tests.integration.reporting import RunningJob, Site, start_operator
+
+_JOBS = "jobs"
+
+
+@pytest.fixture(scope="session")
+def site() -> Iterator[Site]:
+    """A control plane with GPU nodes, and an operator that programs can report to."""
+    with ControlPlane.start("reporting", kwok_nodes=2, gpus_per_node=8) as cluster:
+        install_crd(cluster)
+        for namespace in (OPERATOR_NAMESPACE, _JOBS):
+            cluster.kubectl("create", "namespace", namespace)
+        until(lambda: _has_account(cluster), "the namespace's account")
+        started = start_operator(cluster)
+        yield started
+        started.operator.stop()
+
+
+def _has_account(cluster: ControlPlane) -> bool:
+    return "default" in cluster.kubectl("get", "serviceaccounts", "-n", _JOBS, "-o", "name")
+
+
+@pytest.fixture
+def job(site: Site) -> Iterator[RunningJob]:
+    """A job of one pod, which runs; deleted after the test."""
+    started = RunningJob(site, _JOBS).start()
+    yield started
+    site.cluster.api.delete(started.path)
+
+
+@pytest.fixture
+def gang(site: Site) -> Iterator[RunningJob]:
+    """A job of two pods."""
+    started = RunningJob(site, _JOBS, ranks=2).start()
+    yield started
+    site.cluster.api.delete(started.path)

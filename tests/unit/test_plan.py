@@ -6,6 +6,7 @@ from loadstar.core.jobs import Job, Placement, Policy, Scheduling
 from loadstar.core.plan import Offer, Turn, plan
 from loadstar.core.resources import Resources
 from loadstar.core.snapshot import Snapshot
+from loadstar.core.volumes import Presence, Volume
 from tests.builders import (
     HEALTHY,
     NOW,
@@ -149,3 +150,17 @@ def test_the_queue_is_tried_in_order_of_creation_whatever_the_order_of_asking() 
     offers = planned([late, early], make_snapshot(make_nodes(1)))
     assert isinstance(offers["uid-z-early"].outcome, Placement)
     assert offers["uid-a-late"].position == 1
+
+
+def test_a_missing_claim_stands_in_the_way_of_no_job_with_another_claim_or_in_another_namespace() -> None:
+    missing = (Volume("data", Presence.MISSING),)
+    jobs = [
+        make_job("a", volumes=missing),
+        make_job("b", volumes=(Volume("data"),)),
+        make_job("c", volumes=missing, namespace="other"),
+    ]
+    offers = planned(jobs, make_snapshot(make_nodes(1)))
+    assert nodes_of(offers["uid-b"]) == ["node-0"]
+    outcome = offers["uid-c"].outcome
+    assert not isinstance(outcome, Placement)
+    assert "namespace other" in outcome.message

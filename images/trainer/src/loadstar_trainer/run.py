@@ -19,7 +19,7 @@ from loadstar_trainer.gang import Gang
 from loadstar_trainer.interruption import Interruption
 from loadstar_trainer.losses import Objective
 from loadstar_trainer.models import weights
-from loadstar_trainer.record import Extras, Result
+from loadstar_trainer.record import Exported, Extras, Result
 from loadstar_trainer.reporter import Reporter
 from loadstar_trainer.reporting import Reports
 from loadstar_trainer.spec import Spec
@@ -42,6 +42,10 @@ def run(
     data = datasets.prepare(spec.dataset, spec.model.context_length or None)
     # Before the ranks meet: what the job cannot have is refused at once, by each rank for itself.
     require_fit(spec, data)
+    if spec.export is not None:
+        from loadstar_trainer.export.files import require_formats
+
+        require_formats(spec.export)
     model, initial_tensors = build(spec, data)
     gang = Gang(ranks)
     if gang.device.type == "cuda":
@@ -53,6 +57,7 @@ def run(
     interruption.install()
     with gang.watched():
         outcome = _train(spec, data, model, Fit(spec, gang, callbacks, interruption))
+        exported = _export(spec, data, model, gang, identity)
         gang.close()
     return Result(
         world_size=gang.world_size,
@@ -68,6 +73,7 @@ def run(
         extras=Extras(
             checkpoint=checkpoints.newest if checkpoints else None,
             resumed_from=checkpoints.resumed_from if checkpoints else None,
+            model=exported,
             confusion=tuple(map(tuple, outcome.confusion)),
             importance=outcome.importance,
             folds=spec.evaluation.folds,
@@ -90,6 +96,14 @@ def _train(spec: Spec, data: Data, model: nn.Module, fit: Fit) -> Outcome:
         last = fit.train(data, model, Course(0, folds, folds + 1))
         outcome = Outcome(outcome.metrics, outcome.epochs, outcome.confusion, last.importance)
     return outcome
+
+
+def _export(spec: Spec, data: Data, model: nn.Module, gang: Gang, identity: Identity) -> Exported | None:
+    if spec.export is None:
+        return None
+    from loadstar_trainer.export.trained import export_trained
+
+    return export_trained(spec, data, model, gang, identity)
 
 
 def build(spec: Spec, data: Data) -> tuple[nn.Module, int | None]:

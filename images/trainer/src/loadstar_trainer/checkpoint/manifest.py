@@ -49,12 +49,12 @@ class Manifest:
     files: Mapping[str, Entry]
 
     def encode(self) -> bytes:
-        return _dumps({**self._document(), "digest": self.digest})
+        return sealed(self._document())
 
     @property
     def digest(self) -> str:
         """Over everything above, and so over every file; guards the manifest itself as well."""
-        return f"sha256:{hashlib.sha256(_dumps(self._document())).hexdigest()}"
+        return digest(self._document())
 
     def _document(self) -> dict[str, Any]:
         return {
@@ -66,10 +66,21 @@ class Manifest:
             "worldSize": self.world_size,
             "specHash": self.spec_hash,
             "score": self.score,
-            "files": {
-                name: {"bytes": file.bytes, "sha256": file.sha256} for name, file in self.files.items()
-            },
+            "files": listed(self.files),
         }
+
+
+def sealed(document: dict[str, Any]) -> bytes:
+    """A manifest as it stands on the disk, with its own digest."""
+    return _dumps({**document, "digest": digest(document)})
+
+
+def digest(document: dict[str, Any]) -> str:
+    return f"sha256:{hashlib.sha256(_dumps(document)).hexdigest()}"
+
+
+def listed(files: Mapping[str, Entry]) -> dict[str, dict[str, Any]]:
+    return {name: {"bytes": file.bytes, "sha256": file.sha256} for name, file in files.items()}
 
 
 def read(folder: Path) -> Manifest:
@@ -119,14 +130,14 @@ def write_tensors(tensors: "Mapping[str, Tensor]", path: Path) -> None:
 
 def measure(path: Path, *, sync: bool = False) -> Entry:
     """Size and SHA-256 of a file; with `sync` also on the disk afterwards."""
-    digest, size = hashlib.sha256(), 0
+    total, size = hashlib.sha256(), 0
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+            total.update(chunk)
             size += len(chunk)
         if sync:
             os.fsync(file.fileno())
-    return Entry(size, digest.hexdigest())
+    return Entry(size, total.hexdigest())
 
 
 def _parse(document: Any) -> Manifest:

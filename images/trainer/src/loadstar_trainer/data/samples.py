@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
+    from loadstar_trainer.data.scaling import Scaling
     from loadstar_trainer.data.streams import Stream
 
 Floats = npt.NDArray[np.float64]
@@ -73,6 +74,7 @@ class Data:
     labels: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     class_counts: tuple[int, ...] = ()  # of the training part
+    scaling: "Scaling | None" = None  # what was done to the features; None where nothing was
 
     @property
     def sizes(self) -> dict[str, int]:

@@ -52,7 +52,8 @@ class Whole:
 
     def part(self, rows: Rows, scale: str) -> Data:
         training = self.samples.take(rows.training)
-        scaled = scaling.fit(training.features, scale).apply if scales(training) else _unchanged
+        fitted = scaling.fit(training.features, scale) if scales(training) else None
+        scaled = fitted.apply if fitted is not None else _unchanged
         return Data(
             scaled(training),
             scaled(self.samples.take(rows.validation)),
@@ -63,6 +64,7 @@ class Whole:
             self.labels,
             self.columns,
             _class_counts(training.targets, len(self.labels)),
+            fitted,
         )
 
 
@@ -120,6 +122,7 @@ class OnFile:
             self._target.labels,
             self._columns,
             _class_counts(self._targets[rows.training], classes),
+            fitted,
         )
 
     def _blocks_at_once(self) -> int:

@@ -7,7 +7,3 @@
                        model.int8.safetensors   weights of linear layers as 8-bit integers  (quantize: int8)
                        manifest.json            SHA-256 of each other file
 """
-
-from loadstar_trainer.export.files import Origin, export, require_formats
-
-__all__ = ["Origin", "export", "require_formats"]

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,25 +13,31 @@ import torch
 from torch import nn
 
 from loadstar_trainer.checkpoint import manifest as manifests
-from loadstar_trainer.checkpoint.manifest import Manifest, Unusable
-from loadstar_trainer.checkpoint.store import Moment, sync_folder, warn
+from loadstar_trainer.checkpoint.store import sync_folder, warn
 from loadstar_trainer.environment import Identity
-from loadstar_trainer.export.int8 import OnCpu, integer_tensors, quantized
+from loadstar_trainer.export.int8 import integer_tensors
 from loadstar_trainer.failures import Failure, Refused
 from loadstar_trainer.record import Exported
 from loadstar_trainer.spec import Export
 from loadstar_trainer.spec.storage import FORMATS
 
 FOLDER = "model"
+LARGEST_BATCH = 1 << 30  # PyTorch proves that the exported program takes any size up to this
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Which training a model came out of."""
+class Trained:
+    """What is exported: a model that is whole, on the CPU and in evaluation mode, and what is to be said of it.
 
-    identity: Identity
-    moment: Moment
+    `example` is a batch of two samples. `small` is the quantised model, where one is wanted, with its accuracy.
+    """
+
+    model: nn.Module
+    example: torch.Tensor
+    description: dict[str, Any]
     spec_hash: str
+    small: nn.Module | None = None
+    accuracy: float | None = None
 
 
 def require_formats(export: Export) -> None:
@@ -45,41 +50,26 @@ def require_formats(export: Export) -> None:
         )
 
 
-def export(
-    model: nn.Module,
-    example: torch.Tensor,
-    description: dict[str, Any],
-    asked: Export,
-    origin: Origin,
-    accuracy: Callable[[nn.Module], float | None],
-) -> Exported:
-    """Writes a model that is whole, on the CPU and in evaluation mode. `example` is a batch of two samples.
-
-    `accuracy` is asked for the quantised model's. Failure where the folder cannot be written, or belongs to a later
-    attempt.
-    """
-    measured = None
-    small = quantized(model) if asked.quantize else None
-    if small is not None:
-        measured = accuracy(OnCpu(small))
+def export(trained: Trained, asked: Export, identity: Identity) -> Exported:
+    """Failure where the folder cannot be written, or holds the model of a later attempt."""
     root = Path(asked.path)
-    unfinished = root / f".{FOLDER}-{origin.identity.attempt}-{os.getpid()}.tmp"
+    unfinished = root / f".{FOLDER}-{identity.attempt}-{os.getpid()}.tmp"
     try:
-        _require_current(root / FOLDER, origin.identity)
+        _require_current(root / FOLDER, identity)
         unfinished.mkdir(parents=True)
-        (unfinished / "model.json").write_text(json.dumps(description, indent=1, allow_nan=False) + "\n")
-        formats = _write(model, example, asked.formats, unfinished)
-        if small is not None:
-            manifests.write_tensors(integer_tensors(small), unfinished / "model.int8.safetensors")
-        manifest = _seal(unfinished, origin)
+        text = json.dumps(trained.description, indent=1, allow_nan=False)
+        (unfinished / "model.json").write_text(f"{text}\n")
+        formats = _write(trained.model, trained.example, asked.formats, unfinished)
+        if trained.small is not None:
+            manifests.write_tensors(integer_tensors(trained.small), unfinished / "model.int8.safetensors")
+            formats = (*formats, "int8")
+        digest = _seal(unfinished, identity, trained.spec_hash)
         _publish(unfinished, root / FOLDER)
     except OSError as error:
         raise Failure("ExportUnwritable", f"export.path {root}: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
-    return Exported(
-        str(root / FOLDER), manifest.digest, (*formats, "int8") if small is not None else formats, measured
-    )
+    return Exported(str(root / FOLDER), digest, formats, trained.accuracy)
 
 
 def _write(
@@ -108,7 +98,8 @@ def _written(name: str, model: nn.Module, example: torch.Tensor, folder: Path) -
 
 
 def _torch_export(model: nn.Module, example: torch.Tensor, folder: Path) -> None:
-    program = torch.export.export(model, (example,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},))
+    batch = torch.export.Dim("batch", min=1, max=LARGEST_BATCH)
+    program = torch.export.export(model, (example,), dynamic_shapes=({0: batch},), strict=False)
     torch.export.save(program, folder / "model.pt2")
 
 
@@ -124,33 +115,31 @@ def _onnx(model: nn.Module, example: torch.Tensor, folder: Path) -> None:
     )
 
 
-def _seal(folder: Path, origin: Origin) -> Manifest:
+def _seal(folder: Path, identity: Identity, spec_hash: str) -> str:
+    """Writes the manifest and returns its digest."""
     files = {path.name: manifests.measure(path, sync=True) for path in sorted(folder.iterdir())}
-    identity, moment = origin.identity, origin.moment
-    manifest = Manifest(
-        identity.job_uid,
-        identity.attempt,
-        moment.step,
-        moment.epoch,
-        moment.world_size,
-        origin.spec_hash,
-        None,
-        files,
-    )
-    (folder / manifests.NAME).write_bytes(manifest.encode())
+    document = {
+        "version": manifests.VERSION,
+        "jobUid": identity.job_uid,
+        "attempt": identity.attempt,
+        "specHash": spec_hash,
+        "files": manifests.listed(files),
+    }
+    (folder / manifests.NAME).write_bytes(manifests.sealed(document))
     manifests.measure(folder / manifests.NAME, sync=True)
     sync_folder(folder)
-    return manifest
+    return manifests.digest(document)
 
 
 def _require_current(folder: Path, identity: Identity) -> None:
     """Failure where a later attempt of the same job has exported its model already."""
     try:
-        there = manifests.read(folder)
-    except Unusable:
+        there = json.loads((folder / manifests.NAME).read_bytes())
+        uid, attempt = there["jobUid"], int(there["attempt"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
-    if there.job_uid == identity.job_uid and there.attempt > identity.attempt:
-        raise Failure("Superseded", f"Attempt {there.attempt} has exported its model; this one is stale.")
+    if uid == identity.job_uid and attempt > identity.attempt:
+        raise Failure("Superseded", f"Attempt {attempt} has exported its model; this one is stale.")
 
 
 def _publish(unfinished: Path, folder: Path) -> None:

@@ -123,7 +123,7 @@ class ColumnEncoder(Transformer):
 
     def forward(self, table: torch.Tensor) -> torch.Tensor:
         columns = table.flatten(1)[:, :, None] * self.slopes + self.offsets
-        tokens = self.transform(torch.cat([self.summary.expand(len(table), 1, -1), columns], dim=1))
+        tokens = self.transform(torch.cat([self.summary.expand(table.shape[0], 1, -1), columns], dim=1))
         scores: torch.Tensor = self.head(tokens[:, 0])
         return scores
 

@@ -10,12 +10,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadstar.api.record import ErrorRecord, FinalRecord, parse_record
+from loadstar.api.record import ErrorRecord, FinalRecord, parse_posted, parse_record
 from loadstar.api.status import TrainingJobStatus
 
-CONTRACT = json.loads((Path(__file__).parents[1] / "contract" / "fixtures" / "records.json").read_text())
+CONTRACTS = Path(__file__).parents[1] / "contract" / "fixtures"
+CONTRACT = json.loads((CONTRACTS / "records.json").read_text())
+REFUSED = json.loads((CONTRACTS / "refused-records.json").read_text())
 GOOD: dict[str, Any] = CONTRACT[0]["record"]
 FAILED: dict[str, Any] = CONTRACT[2]["record"]
+FULL: dict[str, Any] = CONTRACT[3]["record"]
+PROGRAM: dict[str, Any] = CONTRACT[4]["record"]
+EXTRAS = (
+    "checkpoint",
+    "resumedFrom",
+    "model",
+    "confusionMatrix",
+    "importance",
+    "quantized",
+    "crossValidation",
+    "initialWeights",
+)
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -28,11 +42,21 @@ def _final(**changes: Any) -> FinalRecord | ErrorRecord | None:
     return parse_record(json.dumps(GOOD | changes))
 
 
+def _wire(record: FinalRecord) -> Any:
+    """status.result as JSON."""
+    return TrainingJobStatus(result=record.result()).wire()["result"]
+
+
 @pytest.mark.parametrize("case", CONTRACT, ids=lambda case: case["name"])
 def test_the_records_of_the_contract_are_read(case: dict[str, Any]) -> None:
     record = parse_record(json.dumps(case["record"]))
     assert record is not None
     assert (record.job_uid, record.attempt) == (case["record"]["jobUid"], case["record"]["attempt"])
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case["name"])
+def test_the_refused_records_of_the_contract_are_none(case: dict[str, Any]) -> None:
+    assert _final(**case["change"]) is None
 
 
 def test_a_record_becomes_a_result_that_status_holds() -> None:
@@ -42,6 +66,49 @@ def test_a_record_becomes_a_result_that_status_holds() -> None:
     assert wire["accuracy"] == GOOD["accuracy"]
     assert wire["result"]["metrics"] == GOOD["metrics"]
     assert wire["result"]["durationSeconds"] == "3.2"
+
+
+def test_all_that_a_record_tells_besides_is_in_the_result() -> None:
+    record = parse_record(json.dumps(FULL))
+    assert isinstance(record, FinalRecord)
+    wire = _wire(record)
+    assert {name: wire[name] for name in EXTRAS} == {name: FULL[name] for name in EXTRAS}
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+@pytest.mark.parametrize("garbage", ["x", -1, [], {}, [[1], [2]], {"path": 7}, [{"name": "a"}]], ids=str)
+def test_what_is_not_understood_of_an_extra_costs_that_extra_alone(extra: str, garbage: Any) -> None:
+    record = parse_record(json.dumps(FULL | {extra: garbage}))
+    assert isinstance(record, FinalRecord)
+    wire = _wire(record)
+    assert extra not in wire
+    assert {name for name in EXTRAS if name in wire} == {*EXTRAS} - {extra}
+    assert wire["metrics"] == FULL["metrics"]
+
+
+def test_a_program_tells_metrics_alone() -> None:
+    record = parse_record(json.dumps(PROGRAM))
+    assert isinstance(record, FinalRecord)
+    assert _wire(record) == {"metrics": PROGRAM["metrics"], "worldSize": 2}
+    assert record.share == "0.97"
+
+
+def test_a_program_that_counts_in_percent_keeps_its_metrics() -> None:
+    record = parse_record(json.dumps(PROGRAM | {"accuracy": "97.0"}))
+    assert isinstance(record, FinalRecord)
+    assert (record.share, len(record.metrics)) == (None, 2)
+
+
+@pytest.mark.parametrize(("size", "known"), [(60_000, True), (70_000, False)])
+def test_a_record_that_is_sent_may_be_larger_than_one_that_is_left(size: int, known: bool) -> None:
+    body = json.dumps(FULL | {"padding": "x" * size})
+    assert parse_record(body) is None
+    assert (parse_posted(body.encode()) is not None) is known
+
+
+@given(st.binary())
+def test_no_bytes_that_are_sent_raise(body: bytes) -> None:
+    assert parse_posted(body) is None or b"jobUid" in body
 
 
 def test_an_error_has_its_reason_and_sentence() -> None:
@@ -128,10 +195,12 @@ def test_no_message_raises(message: str) -> None:
     parse_record(message)
 
 
-@given(st.dictionaries(st.sampled_from([*GOOD, "error"]), anything, min_size=1))
+@given(st.dictionaries(st.sampled_from([*FULL, "error"]), anything, min_size=1))
 def test_no_record_with_anything_in_its_fields_raises(changes: dict[str, Any]) -> None:
-    record = parse_record(json.dumps(GOOD | changes))
+    record = parse_record(json.dumps(FULL | changes))
     if isinstance(record, FinalRecord):
+        wire = TrainingJobStatus(result=record.result(), accuracy=record.share).wire()
+        assert TrainingJobStatus.model_validate(wire).wire() == wire
         assert all(math.isfinite(float(metric.value)) for metric in record.metrics)
 
 

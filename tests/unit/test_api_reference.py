@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
 from loadstar.api.convert import parse
 from loadstar.api.reference import COMMAND, to_markdown
 from tests.contract.jobs import raw_job
+from tests.examples import EXAMPLES, job_of
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = sorted((ROOT / "manifests" / "examples").glob("*.yaml"))
 
 
 def test_the_committed_reference_is_the_generated_one() -> None:
@@ -39,8 +38,8 @@ def test_there_are_examples() -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_is_one_job_named_after_its_file(path: Path) -> None:
-    example = yaml.safe_load(path.read_text())
+def test_an_example_holds_one_job_named_after_its_file(path: Path) -> None:
+    example = job_of(path)
     job = parse(example | {"metadata": raw_job()["metadata"] | example["metadata"]})
     assert job.metadata.name == path.stem
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from copy import deepcopy
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -23,7 +24,7 @@ from loadstar.core.jobs import (
     Scheduling,
 )
 from loadstar.core.resources import Resources
-from loadstar.core.results import Result
+from loadstar.core.results import ExportedModel, Goal, Result, Resumption, SavedCheckpoint
 from tests.builders import GIB, NOW, make_job, make_state
 from tests.contract.jobs import job
 
@@ -74,15 +75,26 @@ TYPES = st.sampled_from(
 CONDITIONS = st.lists(
     st.builds(Condition, TYPES, st.sampled_from(Status), WORD, TEXT, MOMENT, COUNT), max_size=5
 ).map(conditions_of)
+PARTS = {
+    "confusion_matrix": st.sampled_from([(), ((3, 1), (0, 4))]),
+    "importance": st.sampled_from([(), (("petal length (cm)", "0.1"),)]),
+    "checkpoint": st.none() | st.builds(SavedCheckpoint, st.just("/a"), st.just("sha256:1"), COUNT, COUNT),
+    "model": st.none() | st.builds(ExportedModel, st.just("/b"), st.just("sha256:2"), st.just(("onnx",))),
+    "resumed_from": st.none() | st.builds(Resumption, COUNT, COUNT, COUNT),
+    "quantized_accuracy": st.none() | NUMBER,
+    "folds": st.none() | COUNT,
+    "initial_tensors": st.none() | COUNT,
+}
 RESULTS = st.builds(
     Result,
     st.lists(st.tuples(st.sampled_from(["loss", "accuracy"]), NUMBER), max_size=2).map(tuple),
-    COUNT,
-    COUNT,
-    st.just("sha256:1"),
-    COUNT,
-    NUMBER,
+    st.none() | COUNT,
+    st.none() | COUNT,
+    st.none() | st.just("sha256:1"),
+    st.none() | COUNT,
+    st.none() | NUMBER,
     st.none() | st.just("0.97"),
+    **PARTS,
 )
 FAILURES = st.builds(
     Failure, COUNT, WORD, TEXT, MOMENT, st.none() | COUNT, st.none() | NODE, st.none() | st.integers(-1, 255)
@@ -114,6 +126,11 @@ def stored(state: JobState) -> JobState:
 @given(STATES)
 def test_a_restarted_operator_remembers_everything(state: JobState) -> None:
     assert stored(state) == state
+
+
+def test_what_is_reported_is_never_in_what_the_lifecycle_writes() -> None:
+    written = status_of(make_job(), make_state()).wire()
+    assert not {"trainerStatus", "curves"} & written.keys()
 
 
 def test_what_is_finer_than_status_is_rounded_once_and_then_stays() -> None:
@@ -167,6 +184,7 @@ def test_a_job_is_read_in_exact_units() -> None:
                 "resourcesPerNode": {"cpu": "1500m", "memory": "2Gi", "nvidia.com/gpu": 4},
             },
             scheduling={"policy": "feedback", "alpha": -0.5, "horizonSeconds": 60, "maxLoad": 0.7},
+            evaluation={"goal": {"metric": "loss", "max": 0.1}},
             runPolicy={"backoffLimit": 1, "activeDeadlineSeconds": 60, "ttlSecondsAfterFinished": 0},
         )
     )
@@ -174,7 +192,12 @@ def test_a_job_is_read_in_exact_units() -> None:
     assert found.scheduling == Scheduling(Policy.FEEDBACK, -0.5, 60.0, 0.7)
     policy = found.run_policy
     assert (policy.backoff_limit, policy.active_deadline, policy.ttl_after_finished) == (1, 60, 0)
+    assert (found.goal, found.reads_log) == (Goal("loss", maximum=Decimal("0.1")), False)
     assert datetime.fromtimestamp(found.created_at, UTC).isoformat() == "2026-11-22T05:00:00+00:00"
+
+
+def test_ones_own_program_may_print_its_metrics() -> None:
+    assert job_of(job(model=..., dataset=..., trainer={"args": ["train.py"]})).reads_log
 
 
 GARBAGE: list[Any] = [None, -1, 1e308, True, "x", "2026-13-01T00:00:00Z", [], [None], {}, {"unknown": 1}]

@@ -145,3 +145,33 @@ def test_a_pod_of_a_rank_that_was_not_placed_is_none_of_the_gangs() -> None:
 def test_a_gang_that_was_given_back_does_not_say_that_it_starts() -> None:
     stuck = make_pod(phase=PodPhase.PENDING, unschedulable_since=NOW - 15, waiting="0/9 nodes")
     assert told(look(launched_state(), stuck), "Running")[:2] == ("False", "PinExpired")
+
+
+def lost_peer(rank: int = 0) -> Pod:
+    return failed(rank, exit_code=75)
+
+
+def test_a_rank_that_lost_a_peer_waits_for_the_peer_to_show_why() -> None:
+    gang = make_job(ranks=2)
+    state = launched_state(2, phase=Phase.RUNNING)
+    waiting = look(state, lost_peer(0), make_pod(1), job=gang, now=NOW + 9)
+    assert (waiting.state.phase, waiting.actions, waiting.wake_at) == (Phase.RUNNING, (), NOW + 10)
+    shown = look(state, lost_peer(0), failed(1, exit_code=137, failure_reason="OOMKilled"), job=gang)
+    assert (shown.state.restarts_counted, shown.state.restarts_infrastructure) == (1, 0)
+    assert shown.state.last_failure is not None
+    assert (shown.state.last_failure.rank, shown.state.last_failure.reason) == (1, "OOMKilled")
+
+
+@pytest.mark.parametrize(
+    ("peer", "now"),
+    [(make_pod(1), NOW + 10), (lost_peer(1), NOW)],
+    ids=["nothing is shown", "all lost each other"],
+)
+def test_a_lost_peer_without_a_cause_does_not_count(peer: Pod, now: float) -> None:
+    state = look(launched_state(2), lost_peer(0), peer, job=make_job(ranks=2), now=now).state
+    assert (state.phase, state.restarts_counted, state.restarts_infrastructure) == (Phase.RESTARTING, 0, 1)
+
+
+def test_a_failure_that_is_its_own_cause_is_not_waited_for() -> None:
+    state = look(launched_state(2), failed(0), make_pod(1), job=make_job(ranks=2)).state
+    assert state.phase is Phase.RESTARTING

@@ -1,14 +1,19 @@
 """How a job ends: success, deadline, time to live, refusal."""
 
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
 import pytest
 
 from loadstar.core.conditions import Conditions
-from loadstar.core.decisions import DeleteJob, DeletePod
+from loadstar.core.decisions import Decision, DeleteJob, DeletePod
 from loadstar.core.jobs import JobState, Phase, RunPolicy
 from loadstar.core.lifecycle import refuse
 from loadstar.core.pods import Pod
+from loadstar.core.results import Goal, Printed, Result
 from tests.builders import NOW, make_job, make_offer, make_pod, make_state
-from tests.unit.lives import RESULT, done, failed, launched_state, look, told
+from tests.unit.lives import RESULT, done, failed, launched_state, look, names, told
 
 
 def test_a_job_succeeds_when_all_its_pods_did_with_the_result_of_rank_0() -> None:
@@ -94,3 +99,79 @@ def test_a_job_that_cannot_be_read_fails_and_what_runs_of_it_ends() -> None:
 def test_a_finished_job_that_cannot_be_read_any_more_stays_as_it_is(phase: Phase) -> None:
     state = JobState(phase=phase, conditions=Conditions())
     assert refuse(state, 4, "spec.model: unknown", (), NOW).state is state
+
+
+def with_result(result: Result | None, **job: Any) -> Decision:
+    return look(launched_state(), done(result=result), job=make_job(**job))
+
+
+def test_a_result_below_its_goal_fails_the_job_and_is_kept() -> None:
+    decision = with_result(RESULT, goal=Goal("accuracy", minimum=Decimal("0.98")))
+    state = decision.state
+    assert (state.phase, state.result, state.completion_time) == (Phase.FAILED, RESULT, NOW)
+    message = "accuracy is 0.97, below the goal of at least 0.98"
+    assert told(decision, "Succeeded") == ("False", "GoalNotMet", message)
+    assert told(decision, "Failed") == ("True", "GoalNotMet", message)
+    assert (state.restarts_counted, names(decision)) == (0, ["GoalNotMet"])
+
+
+def test_a_result_that_reaches_its_goal_succeeds() -> None:
+    goal = Goal("accuracy", minimum=Decimal("0.97"))
+    assert with_result(RESULT, goal=goal).state.phase is Phase.SUCCEEDED
+
+
+def test_a_missed_goal_with_a_time_to_live_wakes_at_its_end() -> None:
+    goal, policy = Goal("f1", maximum=Decimal(0)), RunPolicy(ttl_after_finished=60)
+    assert with_result(RESULT, goal=goal, run_policy=policy).wake_at == NOW + 60
+
+
+def test_the_log_of_a_program_that_left_no_record_is_asked_for() -> None:
+    decision = with_result(None, reads_log=True)
+    assert decision.wants_log
+    assert (decision.state.phase, decision.actions, decision.events) == (Phase.STARTING, (), ())
+
+
+def test_the_log_of_a_program_that_left_a_record_is_not_read() -> None:
+    assert with_result(RESULT, reads_log=True).state.phase is Phase.SUCCEEDED
+
+
+def test_the_log_of_loadstars_own_trainer_is_not_read() -> None:
+    assert with_result(None).state.phase is Phase.SUCCEEDED
+
+
+def test_what_a_program_printed_is_its_result() -> None:
+    printed = Printed((("loss", "0.1"), ("accuracy", "0.97")))
+    decision = look(launched_state(), done(result=None), job=make_job(reads_log=True), printed=printed)
+    assert decision.state.result == Result(printed.metrics, accuracy="0.97")
+    assert told(decision, "Succeeded") == ("True", "Completed", "the program finished with accuracy 0.97")
+
+
+@pytest.mark.parametrize(
+    ("printed", "says"),
+    [
+        (Printed(), "no metrics are in the last lines of its log"),
+        (Printed(problem="it is gone"), "it is gone"),
+    ],
+)
+def test_a_program_without_metrics_succeeds_and_says_so(printed: Printed, says: str) -> None:
+    decision = look(launched_state(), done(result=None), job=make_job(reads_log=True), printed=printed)
+    assert (decision.state.phase, decision.state.result) == (Phase.SUCCEEDED, None)
+    assert says in told(decision, "Succeeded")[2]
+
+
+def test_a_goal_of_a_program_is_compared_with_what_it_printed() -> None:
+    job = make_job(reads_log=True, goal=Goal("accuracy", minimum=Decimal("0.98")))
+    printed = Printed((("accuracy", "0.97"),))
+    assert look(launched_state(), done(result=None), job=job, printed=printed).state.phase is Phase.FAILED
+
+
+def test_what_rank_0_sent_completes_what_it_left() -> None:
+    sent = replace(RESULT, confusion_matrix=((1, 0), (0, 1)))
+    decision = look(launched_state(), done(), sent=sent)
+    assert (decision.state.result, names(decision)) == (sent, ["Succeeded"])
+
+
+def test_what_contradicts_the_record_that_was_left_is_told_and_not_believed() -> None:
+    sent = replace(RESULT, metrics=(("accuracy", "1"),), accuracy="1")
+    decision = look(launched_state(), done(), sent=sent)
+    assert (decision.state.result, names(decision)) == (RESULT, ["RecordMismatch", "Succeeded"])

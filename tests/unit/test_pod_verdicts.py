@@ -36,6 +36,12 @@ CASES: dict[str, tuple[Pod, Blame, str]] = {
         Blame.JOB,
         "InvalidJob",
     ),
+    "it lost a peer": (make_pod(phase=FAILED, exit_code=75), Blame.INFRASTRUCTURE, "PeerLost"),
+    "it lost a peer and says which": (
+        make_pod(phase=FAILED, exit_code=75, error=("PeerLost", "rank 1 is gone")),
+        Blame.INFRASTRUCTURE,
+        "PeerLost",
+    ),
     "the program failed": (make_pod(phase=FAILED, exit_code=1), Blame.PROGRAM, "Error"),
     "the program said why": (
         make_pod(phase=FAILED, exit_code=1, error=("NanLoss", "the loss is NaN")),

@@ -149,6 +149,10 @@ class Volume(Strict):
     )
 
 
+_TWO_GROUPS = "pattern.matches('[(].*[(]')"
+"""Roughly, in CEL, which can't count groups."""
+
+
 class LogMetricsSpec(Strict):
     """How the metrics of one's own program are found in what it prints."""
 
@@ -160,7 +164,8 @@ class LogMetricsSpec(Strict):
 
     RULES = (
         Rule(
-            "self.patterns.all(pattern, ''.matches(pattern) || pattern.matches('[(].*[(]'))",
+            # The condition is only there to be an error where the pattern is none.
+            f"self.patterns.all(pattern, ''.matches(pattern) ? {_TWO_GROUPS} : {_TWO_GROUPS})",
             lambda m: all(_has_two_groups(pattern) for pattern in m.patterns),
             "each pattern is a regular expression with two groups in parentheses, the first for the name and the "
             "second for the value: write it as name=value is matched by ([a-z]+)=([0-9.]+)",

@@ -112,6 +112,8 @@ def _structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     """One JSON Schema of pydantic's as a structural schema of Kubernetes'."""
     schema = _inlined(_without_null(schema), definitions)
     result = {key: value for key, value in schema.items() if key not in _DROPPED}
+    if "const" in schema:
+        result["enum"] = [schema["const"]]
     for bound in ("Minimum", "Maximum"):
         if (limit := schema.get(f"exclusive{bound}")) is not None:
             result |= {bound.lower(): limit, f"exclusive{bound}": True}

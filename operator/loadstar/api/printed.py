@@ -6,6 +6,7 @@ text can hold the operator up.
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -22,6 +23,9 @@ LONGEST_LINE: Final = 16 * 1024
 """Characters of one line that are looked at: a kubelet splits lines there, too."""
 LARGEST_PATTERN_BYTES: Final = 1 << 20
 """Memory that one compiled pattern may take."""
+
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+"""What terminals are sent between words; it would become part of a name."""
 
 Metrics = tuple[tuple[str, str], ...]
 
@@ -51,7 +55,7 @@ def printed_metrics(text: str, patterns: Sequence[str] = ()) -> Metrics:
     Values that are no finite numbers are passed over. Of more metrics than a status holds, the last ones are kept.
     """
     found: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in _COLOURS.sub("", text).splitlines():
         for name, value in _pairs(line[:LONGEST_LINE], patterns):
             number = _exact(value)
             if number is not None and is_metric_name(name):

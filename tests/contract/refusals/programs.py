@@ -146,7 +146,7 @@ PROGRAMS = (
         program(logMetrics={"patterns": [PATTERN]}),
         trainer(logMetrics={"patterns": [PATTERN]}),
         "spec.trainer.logMetrics",
-        "the log is not read",
+        "its log is not read",
     ),
     Case(
         "a pattern has two groups",
@@ -159,7 +159,7 @@ PROGRAMS = (
         "a pattern is a regular expression",
         program(logMetrics={"patterns": [PATTERN]}),
         program(logMetrics={"patterns": ["(a)(b"]}),
-        "spec.trainer.logMetrics.patterns",
+        "spec.trainer.logMetrics",
         "logMetrics",
     ),
     Case(

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import AfterValidator, Field, ValidationError, WrapValidator, model_validator
 
 from loadstar.api.result import (
+    LARGEST_COUNT,
     MOST_COLUMNS,
     MOST_METRICS,
     Count,
@@ -92,7 +93,7 @@ class RecordedQuantized(Quantized):
 class _Record(Wire):
     version: Literal[1]
     job_uid: str = Field(min_length=1, max_length=64)
-    attempt: int = Field(ge=1)
+    attempt: int = Field(ge=1, le=LARGEST_COUNT)
 
 
 class FinalRecord(_Record):
@@ -101,7 +102,7 @@ class FinalRecord(_Record):
     One's own program tells metrics only; Loadstar's trainer tells all of `_OF_TRAINER`.
     """
 
-    world_size: int = Field(ge=1)
+    world_size: int = Field(ge=1, le=LARGEST_COUNT)
     seed: Count | None = None
     data_hash: Digest | None = None
     device: str | None = Field(None, max_length=64)

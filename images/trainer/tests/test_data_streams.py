@@ -264,3 +264,9 @@ def test_a_limit_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("LOADSTAR_STREAM_BYTES", "1Gi")
     with pytest.raises(Refused, match="LOADSTAR_STREAM_BYTES is '1Gi'"):
         stream_above()
+
+
+def test_ranks_beyond_the_blocks_of_a_group_have_their_share_too() -> None:
+    order = Order(np.full(4, 30), 4, 0, 1)
+    owners = order.group(0, 0, order.starts()[0][0], 12).owners
+    assert np.bincount(owners, minlength=12).tolist() == [10] * 12

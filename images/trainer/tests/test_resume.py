@@ -152,18 +152,15 @@ def test_two_ranks_go_on_to_the_same_bits(tmp_path: Path) -> None:
     assert same(attempt(spec, 2, ranks=2), undisturbed)
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-def test_sigterm_leaves_a_checkpoint_that_the_next_attempt_goes_on_from(
-    processes: int, tmp_path: Path, start: Start
-) -> None:
+def test_sigterm_leaves_a_checkpoint_that_the_next_attempt_goes_on_from(tmp_path: Path, start: Start) -> None:
     spec = make_spec(SMALL, epochs=100_000)
     spec["checkpoint"] = {"path": str(tmp_path), "everyEpochs": 100_000}
-    first = start(spec, PET_NPROC_PER_NODE=str(processes), LOADSTAR_ATTEMPT="1")
+    first = start(spec, PET_NPROC_PER_NODE="2", LOADSTAR_ATTEMPT="1")
     assert first.first_epoch()
     first.process.send_signal(signal.SIGTERM)
     assert first.end().exit_code == 143
     [checkpoint] = tmp_path.glob("uid-1/attempt-1/step-*")
-    second = start(spec, PET_NPROC_PER_NODE=str(processes), LOADSTAR_ATTEMPT="2")
+    second = start(spec, LOADSTAR_ATTEMPT="2")
     assert second.process.stdout
     assert (
         second.process.stdout.readline() == f"resumed from attempt 1, {checkpoint.name.replace('-', ' ')}\n"

@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 NAME ?= loadstar
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts unit integration e2e generate cluster-up cluster-down cluster-status kubeconfig bench-launch clean
+.PHONY: help demo test lint types contracts unit integration e2e generate cluster-up cluster-down cluster-status kubeconfig bench-launch bench-progress clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ kubeconfig: $(VENV)/.ready ## Print the path of the cluster's kubeconfig
 
 bench-launch: $(VENV)/.ready ## Launch rate and latency against bare pods, on 300 kwok nodes
 	@$(PY) -m tests.bench.launch
+
+bench-progress: $(VENV)/.ready ## How soon reports of 200 jobs are answered, and seen in their resources
+	@$(PY) -m tests.bench.progress
 
 clean: ## Remove the Python environment and build results (not the cache of built tools and images)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

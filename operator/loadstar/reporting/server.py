@@ -176,6 +176,8 @@ async def _body(request: web.Request) -> bytes:
         raise Refused(413, f"the body has more than {LARGEST_BODY} bytes") from None
     except TimeoutError:
         raise Refused(408, f"the body did not arrive within {READ_SECONDS:g} s") from None
+    except (ConnectionError, web.RequestPayloadError):  # nobody is left to read this answer
+        raise Refused(400, "the body ended before it was whole") from None
 
 
 def _success(body: Answer) -> web.Response:

@@ -91,6 +91,29 @@ def test_least_loaded_goes_by_the_load_of_now(
     assert nodes_of(jobs, "calm") == [calm]
 
 
+def test_a_job_goes_to_its_claim_though_less_load_is_expected_elsewhere(
+    operator: Installation, load: SimulatedLoad, jobs: Jobs
+) -> None:
+    home, elsewhere = workers(operator)
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+    claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"}, "spec": spec}
+    trainer = on_gpus(1) | {"volumes": [{"claim": "data", "mountPath": "/data"}]}
+
+    load.set({home: Constant(0.1), elsewhere: Constant(0.9)})
+    foreseen(operator, busy=elsewhere, calm=home, jobs=jobs)
+    jobs.apply(claim, iris_job("first", trainer=trainer))  # its node gets the volume
+    jobs.wait_for_phase("first", "Succeeded")
+    assert nodes_of(jobs, "first") == [home]
+
+    load.set({home: Constant(0.9), elsewhere: Constant(0.1)})
+    foreseen(operator, busy=home, calm=elsewhere, jobs=jobs)
+    jobs.apply(iris_job("second", trainer=trainer))
+    status = jobs.wait_for_phase("second", "Succeeded")
+    assert nodes_of(jobs, "second") == [home]
+    refused = {it["reason"]: it["example"] for it in status["placement"]["rejected"]}
+    assert refused["VolumeElsewhere"] == elsewhere
+
+
 def test_jobs_run_without_prometheus_and_say_so(operator: Installation, jobs: Jobs) -> None:
     stop_prometheus(operator.cluster)
     try:

@@ -56,7 +56,9 @@ def test_a_fresh_model_and_optimizer_become_the_saved_ones() -> None:
 
 @pytest.mark.filterwarnings("ignore:DTensor random operators")  # nothing here draws any
 def test_a_sharded_model_is_saved_whole_and_takes_its_part_back() -> None:
-    def saved_and_restored(gang: Gang) -> tuple[states.Tensors, states.Tensors, bool]:
+    expected_weights, expected_moments, _ = state()
+
+    def saved_and_restored(gang: Gang) -> list[bool]:
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
@@ -71,14 +73,14 @@ def test_a_sharded_model_is_saved_whole_and_takes_its_part_back() -> None:
         optimizer.state.clear()
         states.into_model(model, weights)
         states.into_optimizer(model, optimizer, moments, groups)
-        again = equal(states.of_model(model), weights)
-        return weights, moments, again and equal(states.of_optimizer(model, optimizer)[0], moments)
+        return [
+            equal(weights, expected_weights),
+            equal(moments, expected_moments),
+            equal(states.of_model(model), weights),
+            equal(states.of_optimizer(model, optimizer)[0], moments),
+        ]
 
-    expected_weights, expected_moments, _ = state()
-    for weights, moments, restored in with_gang(2, saved_and_restored):
-        assert equal(weights, expected_weights)
-        assert equal(moments, expected_moments)
-        assert restored
+    assert with_gang(2, saved_and_restored) == [[True] * 4] * 2
 
 
 @pytest.mark.parametrize(

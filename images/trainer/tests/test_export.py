@@ -1,5 +1,6 @@
 """The exported model: other programs get from its files what the trained model gave."""
 
+import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -25,6 +26,8 @@ KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "transformer": ({"type": "transformer", "width": 16, "layers": 1}, {"builtin": "iris"}),
 }
 
+OPTIONAL = ["onnx"] if importlib.util.find_spec("onnx") else []  # as require_formats has it
+
 
 def job(path: Path, kind: str = "mlp", **export: Any) -> Spec:
     document = make_spec(*KINDS[kind], epochs=3, learningRate=0.01)
@@ -49,11 +52,12 @@ def rebuilt(spec: Spec, folder: Path) -> torch.nn.Module:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_format_gives_the_same_scores_for_any_batch(kind: str, tmp_path: Path) -> None:
-    spec = job(tmp_path, kind, formats=["safetensors", "torchExport", "onnx"], quantize="int8")
+    formats = ["safetensors", "torchExport", *OPTIONAL]
+    spec = job(tmp_path, kind, formats=formats, quantize="int8")
     result = attempt(spec, 1)
     folder = tmp_path / FOLDER
     assert exported(result).path == str(folder)
-    assert exported(result).formats == ("safetensors", "torchExport", "onnx", "int8")
+    assert exported(result).formats == (*formats, "int8")
     assert result.metrics["accuracy"] - (exported(result).quantized_accuracy or 0) < 0.1
     model = rebuilt(spec, folder)
     shape = json.loads((folder / "model.json").read_text())["input"]["shape"][1:]
@@ -68,7 +72,7 @@ def test_every_format_gives_the_same_scores_for_any_batch(kind: str, tmp_path: P
     process.start()
     process.join()
     assert process.exitcode == 0
-    assert (folder / "model.onnx").stat().st_size > 0
+    assert (folder / "model.onnx").exists() == ("onnx" in formats)
 
 
 def test_the_description_says_how_samples_become_features(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ registry the tests pass one of these instead, `docker import`ed by `tests.cluste
 """
 
 import hashlib
+import shlex
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,14 +29,15 @@ _LEFT_OUT = (
 class RootFs:
     """A minimal Debian `suite` with `packages`, without those dependencies that are `unused`.
 
-    `environment` holds NAME=value settings of the image that is made of it. The mirror is whatever mmdebstrap's own
-    default is.
+    `mends` are shell commands for what Debian's packages get wrong, run in it; `environment` holds NAME=value settings
+    of the image that is made of it. The mirror is whatever mmdebstrap's own default is.
     """
 
     name: str
     suite: str
     packages: tuple[str, ...]
     unused: tuple[str, ...] = ()
+    mends: tuple[str, ...] = ()
     environment: tuple[str, ...] = ()
 
     @property
@@ -45,7 +47,7 @@ class RootFs:
 
     @property
     def _content(self) -> str:
-        return _digest(self.suite, *self.packages, "-", *self.unused, *_LEFT_OUT)
+        return _digest(self.suite, *self.packages, "-", *self.unused, *self.mends, *_LEFT_OUT)
 
     @property
     def reference(self) -> str:
@@ -67,6 +69,7 @@ class RootFs:
         options += ["--variant=minbase", "--format=tar", f"--include={','.join(self.packages)}"]
         if self.unused:
             options += [f'--customize-hook=chroot "$1" dpkg --purge --force-depends {" ".join(self.unused)}']
+        options += [f'--customize-hook=chroot "$1" sh -c {shlex.quote(mend)}' for mend in self.mends]
         run_logged(
             f"Building the root file system {self.name} from Debian {self.suite} (1 to 3 minutes)",
             [mmdebstrap, *options, self.suite, str(target)],
@@ -90,6 +93,13 @@ TORCH_CPU = RootFs(
     ("python3", "python3-numpy", "python3-pip", "python3-pytest", "python3-sklearn", "python3-torch"),
     # AMD's compiler for one benchmark of UCX, and torch's own tests: 270 MB that nothing here loads.
     unused=("libamd-comgr2", "libamdhip64-5", "libllvm17t64", "libtorch-test"),
-    # Debian builds torch without libuv, and torch's own default for the store of its rendezvous needs it.
+    # Debian builds torch without libuv. The store of torch's rendezvous wants it all the same: by a default that a
+    # variable changes, and in two places of torchrun by one that nothing changes.
+    mends=(
+        "cd /usr/lib/python3/dist-packages/torch/distributed"
+        " && sed -i 's/is_master=False,$/is_master=False, use_libuv=False,/' rendezvous.py"
+        " && sed -i 's/multi_tenant=True,$/multi_tenant=True, use_libuv=False,/'"
+        " elastic/rendezvous/static_tcp_rendezvous.py",
+    ),
     environment=("USE_LIBUV=0",),
 )

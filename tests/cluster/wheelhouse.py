@@ -3,6 +3,7 @@
 import hashlib
 import re
 import sys
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,6 +29,15 @@ def wheels(locks: Sequence[Path]) -> Path:
     for lock in locks:
         digest.update(lock.read_bytes())
     return once(cache_dir("wheels") / digest.hexdigest()[:12], lambda target: _fetch(locks, target))
+
+
+def unpacked(locks: Sequence[Path]) -> Path:
+    """A folder that, on PYTHONPATH, brings what the lock files name; unpacked on first use.
+
+    Raises `steps.StepFailed`.
+    """
+    source = wheels(locks)
+    return once(cache_dir("packages") / source.name, lambda target: _unpack(source, target))
 
 
 def for_python(lock: str, version: str) -> str:
@@ -75,3 +85,10 @@ def _fetch(locks: Sequence[Path], target: Path) -> None:
             log=cache_dir("logs") / f"wheels-{lock.stem}.log",
         )
         requirements.unlink()
+
+
+def _unpack(source: Path, target: Path) -> None:
+    target.mkdir()
+    for wheel in sorted(source.glob("*.whl")):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(target)

@@ -25,6 +25,7 @@ from tests.cluster.images import image
 from tests.cluster.kind import KindCluster
 from tests.cluster.monitoring import Ramp, SimulatedLoad
 from tests.cluster.steps import StepFailed, say
+from tests.examples import EXAMPLES, is_complete
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "loadstar-demo"
@@ -106,12 +107,11 @@ def apply_examples(cluster: KindCluster, visible_at: float) -> list[str]:
         time.sleep(remaining)
     cluster.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true")
     cluster.kubectl("create", "namespace", NAMESPACE)
-    examples = sorted((ROOT / "manifests" / "examples").glob("*.yaml"))
-    say(f"kubectl apply -f manifests/examples/  ({', '.join(example.stem for example in examples)})")
-    applied = cluster.kubectl(
-        "-n", NAMESPACE, "apply", "-f", str(ROOT / "manifests" / "examples"), "-o", "name"
-    )
-    return [line.rpartition("/")[2] for line in applied.split()]
+    complete = [example for example in EXAMPLES if is_complete(example)]
+    files = [argument for example in complete for argument in ("-f", str(example))]
+    say("kubectl apply " + " ".join(f"-f manifests/examples/{example.name}" for example in complete))
+    cluster.kubectl("-n", NAMESPACE, "apply", *files)
+    return [example.stem for example in complete]
 
 
 def follow(cluster: KindCluster, names: list[str]) -> int:

@@ -10,10 +10,9 @@ import yaml
 
 from tests.cluster.kind_fixtures import FullCluster
 from tests.cluster.kubectl import KubectlError
+from tests.examples import job_of
 
 Object = dict[str, Any]
-
-EXAMPLES = Path(__file__).resolve().parents[2] / "manifests" / "examples"
 
 
 def iris_job(name: str, **spec: Any) -> Object:
@@ -56,10 +55,9 @@ class Jobs:
         self.kubectl("apply", "--filename=-", stdin=yaml.safe_dump_all(jobs))
 
     def apply_file(self, manifest: Path) -> Object:
-        """Apply a manifest of one job; the job."""
+        """Apply an example with all that it needs; its job."""
         self.kubectl("apply", f"--filename={manifest}")
-        job: Object = yaml.safe_load(manifest.read_text())
-        return job
+        return job_of(manifest)
 
     def get(self, name: str) -> Object:
         """The TrainingJob as it is now."""

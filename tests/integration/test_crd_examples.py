@@ -5,15 +5,14 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.fixtures import Cluster
+from tests.examples import EXAMPLES
 from tests.integration.crd import install_crd
 
 pytestmark = pytest.mark.controlplane
-
-EXAMPLES = sorted((Path(__file__).parents[2] / "manifests" / "examples").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_an_example_is_accepted(control_plane: Cluster, namespace: str, path: Path) -> None:
     install_crd(control_plane)
     said = control_plane.kubectl("apply", "-n", namespace, "--validate=strict", "-f", str(path))
-    assert said.strip() == f"trainingjob.loadstar.dev/{path.stem} created"
+    assert f"trainingjob.loadstar.dev/{path.stem} created" in said.splitlines()

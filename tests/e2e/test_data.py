@@ -1,0 +1,104 @@
+"""Data of one's own on a real cluster: from a claim and from a ConfigMap, and the curves that come back."""
+
+import json
+
+import pytest
+
+from tests.e2e.jobs import Jobs, iris_job
+from tests.e2e.volumes import MOUNT, make_claim, run_on_claim
+from tests.examples import job_of, named
+
+pytestmark = pytest.mark.kind
+
+SMALL_MNIST = f"""
+import gzip, os, struct
+import numpy as np
+from sklearn.datasets import load_digits
+
+def write(name, array):
+    header = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{{array.ndim}}I", *array.shape)
+    with gzip.open(f"{MOUNT}/mnist/{{name}}.gz", "wb") as file:
+        file.write(header + array.astype(np.uint8).tobytes())
+
+os.makedirs("{MOUNT}/mnist")
+digits = load_digits()
+images = np.kron(digits.images * 15, np.ones((1, 3, 3)))      # 8×8 of 0 to 16 become 24×24 of 0 to 240
+images = np.pad(images, ((0, 0), (2, 2), (2, 2)))             # and 28×28 with MNIST's black margin
+write("train-images-idx3-ubyte", images[:1500])
+write("train-labels-idx1-ubyte", digits.target[:1500])
+write("t10k-images-idx3-ubyte", images[1500:])
+write("t10k-labels-idx1-ubyte", digits.target[1500:])
+"""
+"""1797 small digits in MNIST's files and size."""
+
+SMALL_TABLE = f"""
+rows = "".join(f"{{i}},{{-i}},{{i % 2}}\\n" for i in range(60))
+open("{MOUNT}/data.csv", "w").write("a,b,kind\\n" + rows)
+"""
+
+
+def curve(jobs: Jobs, name: str, metric: str) -> list[float]:
+    """A metric's history as the job's ConfigMap keeps it."""
+    found = json.loads(jobs.kubectl("get", "configmap", f"{name}-curves", "--output=json"))
+    points = json.loads(found["data"]["curves.json"])["metrics"][metric]
+    return [float(point[-1]) for point in points]
+
+
+def test_the_mnist_example_learns_from_idx_files_on_a_claim(jobs: Jobs) -> None:
+    make_claim(jobs, "mnist")
+    run_on_claim(jobs, "mnist", SMALL_MNIST)
+    jobs.apply_file(named("mnist-cnn"))
+    status = jobs.wait_for_phase("mnist-cnn", "Succeeded", seconds=240)
+    assert status["accuracy"] == jobs.record("mnist-cnn")["accuracy"]
+    assert float(status["accuracy"]) >= 0.9
+
+
+def test_a_job_waits_for_its_claim_and_says_so(jobs: Jobs) -> None:
+    jobs.apply(iris_job("early", dataset={"uri": "pvc://later/data.csv"}))
+    jobs.wait_for("a reason", lambda: "ClaimNotFound" in str(jobs.condition("early", "Placed")))
+    make_claim(jobs, "later")
+    run_on_claim(jobs, "later", SMALL_TABLE)
+    jobs.wait_for_phase("early", "Succeeded")
+
+
+def test_bad_data_fails_the_job_at_once_and_the_message_names_file_column_and_row(jobs: Jobs) -> None:
+    rows = "".join(f"{i},{i % 3},{i % 2}\n" for i in range(40))
+    table = f"height,width,kind\n{rows}7,,1\n"
+    jobs.kubectl("create", "configmap", "table", f"--from-literal=table.csv={table}")
+    jobs.apply(iris_job("holes", dataset={"uri": "configmap://table/table.csv"}))
+    jobs.wait_for_phase("holes", "Failed")
+    failed = jobs.condition("holes", "Failed")
+    assert all(word in failed["message"] for word in ("table.csv", "width", "dropMissing")), failed
+    assert jobs.status("holes")["attempt"] == 1
+
+
+def test_curves_and_the_matrix_of_a_binary_classifier_are_kept(jobs: Jobs) -> None:
+    jobs.apply_file(named("binary-npy"))
+    status = jobs.wait_for_phase("binary-npy", "Succeeded")
+    matrix = status["result"]["confusionMatrix"]
+    right, total = sum(matrix[i][i] for i in range(2)), sum(map(sum, matrix))
+    assert total == 48
+    assert right / total == pytest.approx(float(status["accuracy"]))
+    assert right / total >= 0.75
+    assert len(curve(jobs, "binary-npy", "loss")) >= 2
+
+
+def test_the_language_models_perplexity_falls(jobs: Jobs) -> None:
+    jobs.apply_file(named("text-transformer"))
+    jobs.wait_for_phase("text-transformer", "Succeeded", seconds=240)
+    perplexities = curve(jobs, "text-transformer", "perplexity")
+    assert perplexities[-1] < perplexities[0]
+    assert perplexities[-1] < 40
+
+
+def test_iris_is_learned_whatever_the_seed(jobs: Jobs) -> None:
+    spec = job_of(named("iris-mlp"))["spec"]
+    names = [f"seed-{seed}" for seed in range(5)]
+    for seed, name in enumerate(names):
+        training = {**spec["training"], "seed": seed}
+        split = {**spec["dataset"].get("split", {}), "seed": seed}
+        jobs.apply(
+            iris_job(name, **{**spec, "training": training, "dataset": {**spec["dataset"], "split": split}})
+        )
+    accuracies = [float(jobs.wait_for_phase(name, "Succeeded", seconds=240)["accuracy"]) for name in names]
+    assert sum(accuracies) / 5 >= 0.97, accuracies

@@ -102,6 +102,7 @@ def test_a_pod_that_lost_another_pod_ends_with_75(start: Start) -> None:
     second = start(ENDLESS, PET_NODE_RANK="1", **shared)
     assert first.first_epoch()
     os.killpg(second.process.pid, signal.SIGKILL)
+    second.process.communicate()
     finished = first.end()
     assert finished.exit_code == 75
     assert error(finished)["reason"] == "PeerLost"

@@ -76,9 +76,12 @@ class Resident:
         positions = torch.arange(len(self))
         at_once = self._batches_at_once() * self.batch_size
         for first in range(start * self.batch_size, len(self), at_once):
-            batches = positions[first : first + at_once].split(self.batch_size)
-            shares = [self.gang.share(batch) for batch in batches]
-            yield from self._draw(order, number, shares)
+            drawn = positions[first : first + at_once]
+            if self.gang.world_size == 1:
+                yield from self._draw(order, number, drawn, self.batch_size)
+                continue
+            shares = [self.gang.share(batch) for batch in drawn.split(self.batch_size)]
+            yield from self._draw(order, number, torch.cat(shares), [len(share) for share in shares])
 
     def in_order(self) -> Iterator[Batch]:
         size = max(self.batch_size, LEAST_BATCH) * self.gang.world_size
@@ -89,13 +92,14 @@ class Resident:
             rows = self.gang.share(batch)
             yield self.features[rows], self.targets[rows]
 
-    def _draw(self, order: torch.Tensor, epoch: int, shares: list[torch.Tensor]) -> Iterator[Batch]:
-        positions = torch.cat(shares)
+    def _draw(
+        self, order: torch.Tensor, epoch: int, positions: torch.Tensor, sizes: int | list[int]
+    ) -> Iterator[Batch]:
+        """The rows at some positions of the order, in batches of these sizes."""
         rows = order[positions].to(self.features.device)
         features, targets = self.features.index_select(0, rows), self.targets.index_select(0, rows)
         if self.augment is not None:
             features = self.augment(features, epoch, positions)
-        sizes = [len(share) for share in shares]
         yield from zip(features.split(sizes), targets.split(sizes), strict=True)
 
     def _batches_at_once(self) -> int:

@@ -61,6 +61,9 @@ class Trainer:
         rates = Rates(training, math.ceil(self._steps / training.gradient_accumulation))
         self._rates = rates
         self._updater = Updater(network.model, training, rates, self._precision.scaler)
+        self._loss_weights: dict[
+            int, torch.Tensor
+        ] = {}  # of whole and last updates: made once, not in each step
         self._on_update = [c.on_update for c in callbacks if type(c).on_update is not Callback.on_update]
         self._evaluator = Evaluator(network.model, objective, self._precision, self.gang)
         self.state = State(
@@ -134,11 +137,21 @@ class Trainer:
         with self._precision.autocast():
             outputs = self.network.forward(features)
         loss = self.objective(outputs.float(), targets, weighted=True)
-        # Ranks may hold shares of unequal size, and gradients are averaged over ranks: so each share is
-        # weighted by the update's samples, and the average comes out as the mean over all of them.
-        weighted = loss * (self.gang.world_size / self._update_size())
-        (weighted if self._precision.scaler is None else self._precision.scaler.scale(weighted)).backward()
+        weight = self._loss_weight()
+        (loss if self._precision.scaler is None else self._precision.scaler.scale(loss)).backward(weight)
         self.state.loss_sum += loss.detach()
+
+    def _loss_weight(self) -> torch.Tensor:
+        """What makes the gradient of summed losses that of their mean.
+
+        Ranks may hold shares of unequal size, and gradients are averaged over ranks: so each share is weighted by the
+        update's samples, and the average comes out as the mean over all of them.
+        """
+        size = self._update_size()
+        if size not in self._loss_weights:
+            weight = torch.tensor(self.gang.world_size / size, device=self.gang.device)
+            self._loss_weights[size] = weight
+        return self._loss_weights[size]
 
     def _update_size(self) -> int:
         """Targets, over all ranks, of the update that the current step belongs to."""

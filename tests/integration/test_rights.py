@@ -1,22 +1,28 @@
 """The rights that the chart gives: the operator's suffice for all it does, people's come with the cluster's roles."""
 
 import json
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
 import yaml
 
+from loadstar.api.labels import PROGRESS_CA_ANNOTATION
 from tests.chart.helm import CHART, Helm
 from tests.cluster.api import ApiError
 from tests.cluster.controlplane import ControlPlane
-from tests.cluster.operator_process import operator_process
+from tests.cluster.operator_process import free_port, operator_process
 from tests.cluster.processes import Process
 from tests.integration.inventory import until
+from tests.integration.reporting import AUDIENCE, bound_token, report_body
 from tests.integration.storage import CLAIM, make_claim, make_volume
 
 pytestmark = pytest.mark.controlplane
@@ -63,15 +69,37 @@ def _helm(cluster: ControlPlane, home: Path) -> Helm:
 
 
 @contextmanager
-def _operator(cluster: ControlPlane, folder: Path) -> Iterator[Process]:
+def _operator(cluster: ControlPlane, folder: Path, progress_port: int = 0) -> Iterator[Process]:
     """The operator with the account, the rights and the settings of the chart's pod, outside of the cluster."""
-    settings = {**_settings(cluster), "LOADSTAR_KUBECONFIG": str(_kubeconfig(cluster, folder))}
+    settings = {
+        **_settings(cluster),
+        "LOADSTAR_KUBECONFIG": str(_kubeconfig(cluster, folder)),
+        "LOADSTAR_PROGRESS_PORT": str(progress_port or free_port(cluster)),
+    }
     operator = operator_process(cluster, settings, name="operator-of-the-chart")
     operator.start()
     try:
         yield operator
     finally:
         operator.stop()
+
+
+def _report(cluster: ControlPlane, port: int, path: str) -> int:
+    """Report as rank 0 of a job, to the address that its pod is told; the HTTP status of the answer."""
+    _, namespace, _, name = path.rsplit("/", 3)
+    pod = cluster.api.get(f"/api/v1/namespaces/{namespace}/pods/{name}-1-0")
+    told = {it["name"]: it.get("value", "") for it in pod["spec"]["containers"][0]["env"]}
+    url = urlsplit(told["KUBEFLOW_TRAINER_SERVER_URL"])
+    audience = AUDIENCE.format(namespace=namespace, name=name)
+    context = ssl.create_default_context(cadata=pod["metadata"]["annotations"][PROGRESS_CA_ANNOTATION])
+    connection = HTTPConnection(cluster.address, port, timeout=30)
+    connection.connect()
+    connection.sock = context.wrap_socket(connection.sock, server_hostname=url.hostname)
+    token = bound_token(cluster, pod, audience)
+    body = report_body(datetime.now(UTC), progressPercentage=50, metrics={"loss": "0.5"})
+    connection.request("POST", url.path, body, {"Authorization": f"Bearer {token}"})
+    with connection.getresponse() as answer:
+        return answer.status
 
 
 def _settings(cluster: ControlPlane) -> dict[str, str]:
@@ -175,6 +203,27 @@ def test_the_operators_rights_suffice_from_the_lease_to_the_deletion_of_a_finish
         until(lambda: _gone(cluster, path), "the job is deleted after its time to live")
         assert "orbidden" not in operator.log.read_text()
     assert cluster.api.get(_LEASE)["spec"].get("holderIdentity", "") == ""
+
+
+def test_the_operators_rights_suffice_for_reports_and_keep_its_certificates(
+    installed: ControlPlane, place: str, tmp_path: Path
+) -> None:
+    cluster = installed
+    secret = f"/api/v1/namespaces/{NAMESPACE}/secrets/loadstar-progress-tls"
+    port = free_port(cluster)
+    with _operator(cluster, tmp_path, port) as operator:
+        path = _apply(cluster, place, "reports")
+        until(lambda: _condition(cluster, path, "Running") == "True", "running")
+        assert _report(cluster, port, path) == 200
+        until(lambda: "trainerStatus" in cluster.api.get(path)["status"], "the report in the status")
+        curves = f"/api/v1/namespaces/{place}/configmaps/reports-curves"
+        until(lambda: not _gone(cluster, curves), "the curves")
+        kept = cluster.api.get(secret)["data"]
+        assert set(kept) == {"ca.crt", "ca.key", "tls.crt", "tls.key"}
+        assert "orbidden" not in operator.log.read_text()
+        _finish(cluster, path)
+    with _operator(cluster, tmp_path):
+        assert cluster.api.get(secret)["data"] == kept
 
 
 def test_the_operator_makes_a_deleted_lease_again(installed: ControlPlane, tmp_path: Path) -> None:

@@ -76,15 +76,19 @@ def quick_step(of: torch.optim.Optimizer) -> Callable[[], None]:
 
 
 def optimizer(parameters: list[nn.Parameter], training: Training) -> torch.optim.Optimizer:
-    """One kernel for all parameters where PyTorch has it: for small models the step is most of the work."""
+    """One kernel for all parameters where PyTorch has it: for small models the step is most of the work.
+
+    Not for sharded ones, which not all of these kernels take.
+    """
+    fused = True if training.strategy == "ddp" else None
     _keep_compiler_out()
     rate, decay = training.learning_rate, training.weight_decay
     if training.optimizer == "sgd":
-        return torch.optim.SGD(parameters, rate, momentum=training.momentum, weight_decay=decay, fused=True)
+        return torch.optim.SGD(parameters, rate, momentum=training.momentum, weight_decay=decay, fused=fused)
     if training.optimizer == "rmsprop":
-        return torch.optim.RMSprop(parameters, rate, weight_decay=decay, foreach=True)
+        return torch.optim.RMSprop(parameters, rate, weight_decay=decay, foreach=fused)
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[training.optimizer]
-    return kind(parameters, rate, weight_decay=decay, fused=True)
+    return kind(parameters, rate, weight_decay=decay, fused=fused)
 
 
 def _keep_compiler_out() -> None:

@@ -7,7 +7,8 @@ API, with typed models, is left aside: bodies go out and come back as plain JSON
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -101,18 +102,24 @@ class Connection:
 
         Raises OSError, TimeoutError or aiohttp.ClientError; an HTTP error status is an answer like any other.
         """
-        await self._refresh_when_due()
-        response = await self._http.request(
-            request.method,
-            self._url(request),
-            headers=self._headers(request),
-            body=request.body,
-            _request_timeout=aiohttp.ClientTimeout(total=timeout),
-        )
+        response = await self._send(request, aiohttp.ClientTimeout(total=timeout))
         try:
             return Answer(response.status, response.headers, await response.read())
         finally:
-            response.response.release()
+            response.release()
+
+    @asynccontextmanager
+    async def stream(self, request: Exchange, silence: float) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Send one request and give its response to be read bit by bit; TimeoutError after `silence` seconds of none.
+
+        Raises as `exchange` does, from reading too.
+        """
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=silence, sock_read=silence)
+        response = await self._send(request, limits)
+        try:
+            yield response
+        finally:
+            response.close()  # a stream that is left early can't be used again
 
     async def refresh(self, since: float) -> None:
         """Read the credentials again, unless that was done after `since` (time.monotonic()).
@@ -130,6 +137,18 @@ class Connection:
 
     async def close(self) -> None:
         await self._http.close()
+
+    async def _send(self, request: Exchange, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        await self._refresh_when_due()
+        sent = await self._http.request(
+            request.method,
+            self._url(request),
+            headers=self._headers(request),
+            body=request.body,
+            _request_timeout=timeout,
+        )
+        response: aiohttp.ClientResponse = sent.response
+        return response
 
     async def _refresh_when_due(self) -> None:
         if time.monotonic() - self._read_at < REFRESH_SECONDS or self._lock.locked():

@@ -8,7 +8,7 @@ import pytest
 from loadstar.api.state import status_of
 from loadstar.controller.board import Board
 from loadstar.controller.caches import NODE_LOST_SECONDS, Caches, Key
-from loadstar.controller.handlers import note_job, note_pod
+from loadstar.controller.handlers import look_if_outdated, note_job, note_pod
 from loadstar.controller.workqueue import WorkQueue
 from loadstar.core.jobs import JobState, Phase
 from tests.builders import NOW, make_job, make_state
@@ -95,6 +95,16 @@ async def test_what_is_read_again_is_what_is_decided_from() -> None:
     tracked = caches.jobs[KEY]
     assert (tracked.version, tracked.outdated, tracked.state.attempt) == (19, False, 2)
     assert [pod.name for pod in caches.pods_of(UID, NOW)] == ["iris-2-0"]
+
+
+async def test_a_status_that_stays_somebody_elses_has_its_job_looked_at() -> None:
+    seen = Seen()
+    seen.caches.put_job(raw.job(17))
+    look_if_outdated(seen.caches, seen.queue, KEY)
+    assert len(seen.queue) == 0
+    seen.caches.put_job(at_version(18, attempt=1))
+    look_if_outdated(seen.caches, seen.queue, KEY)
+    assert await seen.queue.get() == KEY
 
 
 async def test_what_is_seen_while_the_job_is_read_again_is_not_lost() -> None:
@@ -197,9 +207,9 @@ async def test_a_job_is_looked_at_when_something_new_is_asked_of_it_and_not_for_
 # --- pods --------------------------------------------------------------------------------------------------------
 
 
-async def test_a_pods_change_has_its_owner_looked_at() -> None:
+async def test_a_pods_end_has_its_owner_looked_at_at_once() -> None:
     seen = Seen()
-    seen.pod(raw.pod())
+    seen.pod(raw.pod(phase="Failed"))
     assert await seen.queue.get() == KEY
 
 
@@ -305,13 +315,10 @@ async def test_a_pod_without_a_node_has_none_to_lose() -> None:
     assert not lost(caches, NOW)
 
 
-@pytest.mark.looptime
 async def test_the_steps_of_a_starting_pod_are_looked_at_once_and_its_end_at_once() -> None:
     seen = Seen()
     for version in range(3):
         seen.pod(raw.pod(version=10 + version))
-    assert len(seen.queue) == 0
-    assert await seen.queue.get() == KEY
-    seen.queue.done(KEY)
+    assert (len(seen.board.underway), len(seen.queue)) == (1, 0)
     seen.pod(raw.pod(version=20), deleted=True)
     assert len(seen.queue) == 1

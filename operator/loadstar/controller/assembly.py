@@ -23,6 +23,7 @@ from loadstar.controller.events import Events
 from loadstar.controller.handlers import register
 from loadstar.controller.load import LoadWatch
 from loadstar.controller.metrics import Metrics, Sources
+from loadstar.controller.podwatch import PodWatch
 from loadstar.controller.reconcile import Reconciler
 from loadstar.controller.relist import Relist
 from loadstar.controller.serving import Endpoints, Probe, passes_recent
@@ -58,6 +59,7 @@ class Operator:
     load: LoadWatch
     claims: ClaimWatch
     relist: Relist
+    pods: PodWatch
     events: Events
     metrics: Metrics
     primed: bool = field(default=False)
@@ -87,9 +89,11 @@ class Operator:
         interval = settings.metrics_interval_seconds
         return [
             self._watch(settings, ends),
+            self.pods.run(),
             self.reconciler.run(),
             self.cycle.run(),
             self.claims.run(),
+            self.board.underway.run(self.queue.add),
             self.load.run(interval, self.board.capacity_changed),
             self.relist.run(settings.resync_seconds, settings.relist_seconds),
             self.events.run(),
@@ -133,7 +137,7 @@ def assemble(
         name,
         time.time,
         metrics.lost_event,
-        busy=lambda: len(queue) + len(board.progressing) > BUSY_JOBS,
+        busy=lambda: len(queue) + len(board.underway) > BUSY_JOBS,
     )
 
     def tell(key: Key, uid: str, event: Event) -> None:
@@ -173,7 +177,19 @@ def assemble(
     cycle = Cycle(caches, queue, board, load.loads, claims.volumes_of, time.time, metrics.cycled)
     relist = Relist(kube, caches, queue, board, frozenset(settings.watch_namespaces))
     operator = Operator(
-        name, kube, caches, queue, board, reconciler, cycle, load, claims, relist, events, metrics
+        name=name,
+        kube=kube,
+        caches=caches,
+        queue=queue,
+        board=board,
+        reconciler=reconciler,
+        cycle=cycle,
+        load=load,
+        claims=claims,
+        relist=relist,
+        pods=PodWatch(kube, caches, queue, board, relist),
+        events=events,
+        metrics=metrics,
     )
     metrics.watch(
         Sources(

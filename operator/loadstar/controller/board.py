@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from loadstar.controller.caches import Caches, Key
+from loadstar.controller.underway import Underway
 from loadstar.core.jobs import Job, Placement
 from loadstar.core.plan import Offer
 
@@ -12,13 +13,13 @@ from loadstar.core.plan import Offer
 class Board:
     """`waiting` is kept by the reconciler, `offers` (by job uid) by the cycle; `wake` asks for a cycle.
 
-    `progressing` are the jobs whose pods have made progress that their status does not tell yet.
+    `underway` are those that were launched, whose status does not tell yet how far their pods are.
     """
 
     waiting: dict[Key, str] = field(default_factory=dict)
     offers: dict[str, Offer] = field(default_factory=dict)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
-    progressing: set[Key] = field(default_factory=set)
+    underway: Underway = field(default_factory=Underway)
 
     def want(self, key: Key, uid: str) -> None:
         """A job waits for nodes; the cycle is woken when it is new to it."""
@@ -36,6 +37,7 @@ class Board:
     def take(self, uid: str) -> None:
         """A job's state now holds the placement that was offered to it."""
         self.offers.pop(uid, None)
+        self.underway.launched()
 
     def capacity_changed(self) -> None:
         """Something may fit now that did not before."""

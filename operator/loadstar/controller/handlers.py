@@ -1,5 +1,6 @@
 """An index of what Kopf watches. Handlers only note what was seen and whose turn it is; nothing is decided here."""
 
+import asyncio
 from typing import Any, cast
 
 import kopf
@@ -12,13 +13,9 @@ from loadstar.controller.workqueue import WorkQueue
 WATCH_SECONDS = 300
 """The API server ends a watch after this long and Kopf begins it anew: a connection that died silently is noticed."""
 
-ECHO_SECONDS = 0.5
-"""Until a status that is not ours is read: it mostly is ours, come before the answer to its write."""
-
-PROGRESS_SECONDS = 0.2
-PROGRESS_SECONDS_EACH = 0.2
-PROGRESS_CAP_SECONDS = 10.0
-"""Until a pod's progress is noted in its job's status: at least, more for each job that waits for that, at most."""
+ECHO_SECONDS = 2.0
+"""Until a status that is not ours is read: it mostly is ours, come before the answer to its write, and by then that
+has come too."""
 
 
 def register(
@@ -44,13 +41,7 @@ def register(
         elif note_job(caches, raw):
             queue.add(key)
         elif caches.jobs[key].outdated:
-            queue.add_after(key, ECHO_SECONDS)
-
-    @kopf.on.event("", "v1", "pods", registry=registry)
-    async def pod(event: kopf.RawEvent, **_: Any) -> None:
-        """A pod of anybody's changed: its owner is looked at, and capacity may have come free."""
-        raw: Raw = event["object"]
-        note_pod(event["type"] == "DELETED", raw, caches, queue, board)
+            asyncio.get_running_loop().call_later(ECHO_SECONDS, look_if_outdated, caches, queue, key)
 
     @kopf.on.event("", "v1", "nodes", registry=registry)
     async def node(event: kopf.RawEvent, **_: Any) -> None:
@@ -72,6 +63,13 @@ def note_job(caches: Caches, raw: Raw) -> bool:
     return was != (now.uid, now.generation, now.deleting)
 
 
+def look_if_outdated(caches: Caches, queue: WorkQueue[Key], key: Key) -> None:
+    """Have a job looked at whose status turned out to be somebody else's work."""
+    tracked = caches.jobs.get(key)
+    if tracked is not None and tracked.outdated:
+        queue.add(key)
+
+
 def note_pod(deleted: bool, raw: Raw, caches: Caches, queue: WorkQueue[Key], board: Board) -> None:
     """Take a pod in or forget it, and have looked at whomever it matters to."""
     key = (raw["metadata"]["namespace"], raw["metadata"]["name"])
@@ -90,18 +88,9 @@ def note_pod(deleted: bool, raw: Raw, caches: Caches, queue: WorkQueue[Key], boa
         if over:
             queue.add(owner)
         else:
-            board.progressing.add(owner)
-            queue.add_after(owner, _progress_delay(len(board.progressing)))
+            board.underway.made(owner)
     if over:
         board.capacity_changed()
-
-
-def _progress_delay(progressing: int) -> float:
-    """Seconds until a pod's progress is looked at: its steps follow each other closely and are noted as one.
-
-    The more pods are on their way, the longer: in a burst, each of the API server's milliseconds goes to launching.
-    """
-    return min(PROGRESS_SECONDS + PROGRESS_SECONDS_EACH * progressing, PROGRESS_CAP_SECONDS)
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):

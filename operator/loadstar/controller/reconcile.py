@@ -81,7 +81,7 @@ class Reconciler:
         self.queue.add_after(key, wait)
 
     async def _pass(self, key: Key) -> None:
-        self.board.progressing.discard(key)
+        self.board.underway.noted(key)
         tracked = self.caches.jobs.get(key)
         if tracked is not None and tracked.outdated:
             await self._read_again(key)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from loadstar.clients.errors import ClientError
@@ -33,12 +33,14 @@ class Relist:
     queue: WorkQueue[Key]
     board: Board
     namespaces: frozenset[str]
+    _listing_pods: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One list of pods at a time: what went since it began is remembered for one."""
 
     async def everything(self) -> None:
         """List nodes, jobs and pods. Raises what the client raises; NotFound means that the CRD is not installed."""
         await self._nodes()
         await self._jobs()
-        await self._pods()  # after the jobs: a pod that a status speaks of is then there, unless it is gone
+        await self.pods()  # after the jobs: a pod that a status speaks of is then there, unless it is gone
         self.board.capacity_changed()
 
     async def run(self, resync: float, relist: float) -> None:
@@ -61,9 +63,13 @@ class Relist:
             log.warning("the periodic list failed, the watches go on: %s", error)
 
     def sweep(self) -> None:
-        """Have every job looked at, for what time alone changes, and a key of nobody's, as a sign of life."""
+        """Have every job looked at, for what time alone changes, and a key of nobody's, as a sign of life.
+
+        Those whose pods are under way are looked at soon anyway.
+        """
         for key in (HEARTBEAT, *self.caches.jobs):
-            self.queue.add(key)
+            if key not in self.board.underway:
+                self.queue.add(key)
 
     async def _nodes(self) -> None:
         before = set(self.caches.nodes)
@@ -73,11 +79,17 @@ class Relist:
         for name in before - {raw["metadata"]["name"] for raw in listed}:
             self.caches.drop_node(name)
 
-    async def _pods(self) -> None:
+    async def pods(self) -> str:
+        """List the pods; the resourceVersion to watch them from."""
+        async with self._listing_pods:
+            return await self._compare_pods()
+
+    async def _compare_pods(self) -> str:
         self.caches.forget_gone()
         before = {key: seen.uid for key, seen in self.caches.pods.items()}
         present = set()
-        for raw in await self.kube.list(PODS):
+        listed, version = await self.kube.list_with_version(PODS)
+        for raw in listed:
             metadata = raw["metadata"]
             present.add((metadata["namespace"], metadata["name"], metadata["uid"]))
             note_pod(False, raw, self.caches, self.queue, self.board)
@@ -86,6 +98,7 @@ class Relist:
             if (namespace, name, uid) not in present and seen is not None and seen.uid == uid:
                 gone = {"metadata": {"namespace": namespace, "name": name, "uid": uid}}
                 note_pod(True, gone, self.caches, self.queue, self.board)
+        return version
 
     async def _jobs(self) -> None:
         before = {key: tracked.uid for key, tracked in self.caches.jobs.items()}

@@ -101,6 +101,8 @@ class Reporters:
             TimeoutError,
         ):  # as the clients of the protocol do: the next one may get through
             pass
+        if code != 200:
+            del self.sent[name, number]  # whoever was refused was told
         self.answered.append(time.monotonic() - began)
         self.codes[code] = self.codes.get(code, 0) + 1
 

@@ -240,6 +240,24 @@ def test_a_write_that_failed_comes_again_without_waiting_for_the_interval() -> N
     assert pace.take(101.0) == ["a"]
 
 
+def test_of_two_times_the_earlier_counts_and_the_later_brings_nothing_again() -> None:
+    pace: Pace[str] = Pace(5.0)
+    pace.wish("a", 100.0)
+    pace.take(100.0)
+    pace.wish("a", 101.0)
+    pace.again("a", 102.0)
+    assert pace.take(102.0) == ["a"]
+    assert (pace.take(1000.0), pace.next(), pace.wished()) == ([], None, [])
+
+
+def test_what_is_forgotten_does_not_come_up() -> None:
+    pace: Pace[str] = Pace(5.0)
+    pace.wish("a", 100.0)
+    pace.wish("b", 101.0)
+    pace.forget("a")
+    assert (pace.next(), pace.take(200.0), set(pace.known())) == (101.0, ["b"], {"b"})
+
+
 # --- limits ----------------------------------------------------------------------------------------------------
 
 

@@ -49,6 +49,8 @@ class Progress:
         for key, tracked in jobs.items():
             if is_outdated(tracked) and not self._is_tracked(key, tracked):
                 self.statuses.wish(key, now)
+        for key in self.statuses.known() - jobs.keys():
+            self.forget(key)
         for key, track in list(self.tracks.items()):
             known = jobs.get(key)
             if known is None or known.uid != track.uid:

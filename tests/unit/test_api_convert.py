@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from loadstar.api.convert import parse
+from loadstar.api.convert import parse, parse_status
 from loadstar.api.document import trainer_document
+from loadstar.api.status import TrainingJobStatus
 from tests.contract.jobs import job, raw_job
 
 SPECS = json.loads((Path(__file__).parents[1] / "contract" / "fixtures" / "specs.json").read_text())
@@ -38,3 +39,22 @@ def test_alpha_has_a_default_where_the_policy_uses_it() -> None:
 
 def test_alpha_may_be_zero() -> None:
     assert job(scheduling={"policy": "feedback", "alpha": 0}).spec.scheduling.effective_alpha == 0
+
+
+@pytest.mark.parametrize("status", ["Running", 7, [{"phase": "Running"}]], ids=str)
+def test_a_status_that_is_no_object_is_an_empty_one(status: object) -> None:
+    assert parse_status({"status": status}) == TrainingJobStatus()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("startTime", "0001-01-01T00:00:00+14:00"),
+        ("accuracy", "1e400"),
+        ("accuracy", "0E99999999999999999999"),
+        ("attempt", 10**30),
+        ("attempt", "2"),
+    ],
+)
+def test_a_value_that_cannot_be_told_again_is_left_out(field: str, value: object) -> None:
+    assert parse_status({"status": {"phase": "Running", field: value}}) == TrainingJobStatus(phase="Running")

@@ -86,3 +86,8 @@ def test_every_number_arrives_exactly(number: float) -> None:
     ((_, plain),) = printed_metrics(f"x={number!r}")
     ((_, from_json),) = printed_metrics(json.dumps({"x": number}))
     assert float(plain) == float(from_json) == number
+
+
+@pytest.mark.parametrize("value", ["1_000", "٣", "0E99999999999999999999"])
+def test_numbers_that_only_pythons_decimals_know_are_passed_over(value: str) -> None:
+    assert printed_metrics(f'{{"loss": "{value}"}}') == ()

@@ -93,6 +93,12 @@ def test_a_program_tells_metrics_alone() -> None:
     assert record.share == "0.97"
 
 
+def test_a_number_that_no_decimal_can_hold_is_told_as_one_that_can() -> None:
+    record = parse_record(json.dumps(PROGRAM | {"accuracy": "0E99999999999999999999"}))
+    assert isinstance(record, FinalRecord)
+    assert record.share == "0.0"
+
+
 def test_a_program_that_counts_in_percent_keeps_its_metrics() -> None:
     record = parse_record(json.dumps(PROGRAM | {"accuracy": "97.0"}))
     assert isinstance(record, FinalRecord)

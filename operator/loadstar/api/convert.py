@@ -55,7 +55,8 @@ def parse_status(raw: Mapping[str, Any]) -> TrainingJobStatus:
     Another version of the operator may have written it, and a job must not fail, or a finished one start again, for
     that. A field that is not known is left out; so is one of the status's own fields whose value is not understood.
     """
-    document = deepcopy(raw.get("status") or {})
+    status = raw.get("status")
+    document = deepcopy(status) if isinstance(status, dict) else {}
     for _ in range(len(document) + 1):  # each round but the last leaves something out
         try:
             return TrainingJobStatus.model_validate(document)

@@ -27,6 +27,9 @@ LARGEST_PATTERN_BYTES: Final = 1 << 20
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 """What terminals are sent between words; it would become part of a name."""
 
+_NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+"""Decimal takes the digits of all scripts, and 1_000, too."""
+
 Metrics = tuple[tuple[str, str], ...]
 
 
@@ -98,8 +101,10 @@ def _json_object(line: str) -> dict[str, Any] | None:
 def _exact(text: str) -> str | None:
     """The number as a status holds it; the same text wherever that is possible."""
     try:
-        number = Decimal(text)
-    except InvalidOperation:
+        number = Decimal(text) if _NUMBER.fullmatch(text) else None
+    except InvalidOperation:  # an exponent beyond all bounds
+        return None
+    if number is None:
         return None
     if not number.is_finite() or not math.isfinite(float(number)):
         return None

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from loadstar.api.schema import DecimalString, Time, Wire, atomic
+from loadstar.api.schema import DecimalString, Time, Whole, Wire, atomic
 
 MOST_REPORTED = 256
 LONGEST_REPORTED_NAME = 64
@@ -29,10 +29,10 @@ class ReportedMetric(Wire):
 class TrainerStatus(Wire):
     """What the program of the current attempt reported last."""
 
-    progress_percentage: Annotated[int, Field(ge=0, le=100)] | None = Field(
+    progress_percentage: Annotated[Whole, Field(ge=0, le=100)] | None = Field(
         None, description="Share of the work that is done, in percent."
     )
-    estimated_remaining_seconds: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
+    estimated_remaining_seconds: Annotated[Whole, Field(ge=0, le=2**53)] | None = Field(
         None, description="Seconds that the rest will take, as the program estimates them."
     )
     metrics: Annotated[tuple[ReportedMetric, ...], Field(max_length=MOST_REPORTED)] = Field(
@@ -56,7 +56,7 @@ class Curve(Wire):
 class Curves(Wire):
     """The course of the reported metrics over the current attempt."""
 
-    attempt: Annotated[int, Field(ge=0, le=2**53)] = Field(
+    attempt: Annotated[Whole, Field(ge=0, le=2**53)] = Field(
         description="The attempt that trainerStatus and this are of."
     )
     config_map: Annotated[str, Field(min_length=1, max_length=253)] | None = Field(
@@ -64,7 +64,7 @@ class Curves(Wire):
         description="ConfigMap that holds the points, as JSON under the key curves.json; absent before the first ones "
         "are saved.",
     )
-    points: Annotated[int, Field(ge=0, le=2**53)] | None = Field(
+    points: Annotated[Whole, Field(ge=0, le=2**53)] | None = Field(
         None, description="Points of each metric in it, at most."
     )
     metrics: Annotated[tuple[Curve, ...], Field(max_length=MOST_REPORTED)] = Field(

@@ -7,7 +7,7 @@ right, or there is no record; what only some have is left out where it is not un
 import json
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, WrapValidator, model_validator
 
@@ -28,7 +28,7 @@ from loadstar.api.result import (
     Resumption,
     SavedCheckpoint,
 )
-from loadstar.api.schema import DECIMAL, LONGEST_DECIMAL, Wire
+from loadstar.api.schema import DECIMAL, Whole, Wire, is_decimal
 from loadstar.api.status import Reason
 from loadstar.api.text import one_line
 
@@ -46,7 +46,7 @@ def _finite(value: str) -> str:
     number = float(value)
     if not math.isfinite(number):
         raise ValueError("is beyond the range of numbers")
-    return value if len(value) <= LONGEST_DECIMAL else repr(number)
+    return value if is_decimal(value) else repr(number)
 
 
 def _is_share(value: str | None) -> bool:
@@ -91,9 +91,9 @@ class RecordedQuantized(Quantized):
 
 
 class _Record(Wire):
-    version: Literal[1]
+    version: Annotated[Whole, Field(ge=1, le=1)]
     job_uid: str = Field(min_length=1, max_length=64)
-    attempt: int = Field(ge=1, le=LARGEST_COUNT)
+    attempt: Whole = Field(ge=1, le=LARGEST_COUNT)
 
 
 class FinalRecord(_Record):
@@ -102,7 +102,7 @@ class FinalRecord(_Record):
     One's own program tells metrics only; Loadstar's trainer tells all of `_OF_TRAINER`.
     """
 
-    world_size: int = Field(ge=1, le=LARGEST_COUNT)
+    world_size: Whole = Field(ge=1, le=LARGEST_COUNT)
     seed: Count | None = None
     data_hash: Digest | None = None
     device: str | None = Field(None, max_length=64)
@@ -110,7 +110,7 @@ class FinalRecord(_Record):
     torch: str | None = Field(None, max_length=64)
     samples: Annotated[dict[str, Count], Field(max_length=8)] | None = None
     epochs: Count | None = None
-    duration_seconds: float | None = Field(None, ge=0)
+    duration_seconds: Annotated[float, Field(strict=True, ge=0)] | None = None
     accuracy: Finite | None = None
     metrics: Annotated[tuple[RecordedMetric, ...], Field(max_length=MOST_METRICS)]
     checkpoint: Tolerated[SavedCheckpoint] = None

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from loadstar.api.schema import DecimalString, MetricName, Wire, atomic
+from loadstar.api.schema import DecimalString, MetricName, Whole, Wire, atomic
 from loadstar.api.text import one_line
 
 MOST_METRICS = 256
@@ -13,7 +13,7 @@ MOST_COLUMNS = 1024
 LARGEST_COUNT = 2**53
 """Whole numbers beyond this don't survive every JSON client."""
 
-Count = Annotated[int, Field(ge=0, le=LARGEST_COUNT)]
+Count = Annotated[Whole, Field(ge=0, le=LARGEST_COUNT)]
 Digest = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z0-9:+/=_-]*$")]
 Path = Annotated[str, Field(max_length=2048), AfterValidator(one_line)]
 Row = Annotated[tuple[Count, ...], Field(max_length=MOST_CLASSES, json_schema_extra=atomic())]

@@ -4,13 +4,16 @@ A rule is judged twice. The API server judges its CEL form when an object is app
 form when it reads the object back, since an object may have been stored before the rule existed.
 """
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
+    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -136,15 +139,51 @@ def _rfc3339_micro(moment: datetime) -> str:
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 """Seeds of NumPy are 32 bits wide."""
 
-Time = Annotated[AwareDatetime, PlainSerializer(_rfc3339)]
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is before the first or after the last year of the calendar") from None
+
+
+Time = Annotated[AwareDatetime, AfterValidator(_in_utc), PlainSerializer(_rfc3339)]
 """metav1.Time: whole seconds, UTC."""
 
-MicroTime = Annotated[AwareDatetime, PlainSerializer(_rfc3339_micro)]
+MicroTime = Annotated[AwareDatetime, AfterValidator(_in_utc), PlainSerializer(_rfc3339_micro)]
 """metav1.MicroTime: microseconds, UTC."""
+
+
+Whole = Annotated[int, Field(strict=True)]
+"""A whole number of JSON: neither text nor true nor 1.0, which no schema of ours takes for one."""
+
+
+def storable(number: int) -> int:
+    """The number, if an API server can store it."""
+    if abs(number) >= 2**63:
+        raise ValueError("is beyond the range of whole numbers")
+    return number
+
 
 DECIMAL = r"^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$"
 LONGEST_DECIMAL = 32
-DecimalString = Annotated[str, Field(max_length=LONGEST_DECIMAL, pattern=DECIMAL)]
+
+
+def _in_range(text: str) -> str:
+    if not _is_in_range(text):
+        raise ValueError("is beyond the range of numbers")
+    return text
+
+
+def _is_in_range(text: str) -> bool:
+    """Whether both kinds of numbers that are made of it can hold it: 0e99999999999999999999 no Decimal can."""
+    try:
+        return Decimal(text).is_finite() and math.isfinite(float(text))
+    except InvalidOperation:
+        return False
+
+
+DecimalString = Annotated[str, Field(max_length=LONGEST_DECIMAL, pattern=DECIMAL), AfterValidator(_in_range)]
 """A finite decimal number as text: floating point numbers don't survive every JSON client unchanged."""
 
 
@@ -160,4 +199,4 @@ def is_metric_name(text: str) -> bool:
 
 def is_decimal(text: str) -> bool:
     """Whether the text is a DecimalString as it is."""
-    return len(text) <= LONGEST_DECIMAL and re.fullmatch(DECIMAL.strip("^$"), text) is not None
+    return len(text) <= LONGEST_DECIMAL and bool(re.fullmatch(DECIMAL, text)) and _is_in_range(text)

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from loadstar.api import status as wire
 from loadstar.api.outcome import core_result, wire_result
+from loadstar.api.schema import LONGEST_DECIMAL
 from loadstar.core import jobs as core
 from loadstar.core.conditions import Condition, Conditions, Status
 from loadstar.core.resources import Resources
@@ -195,7 +196,12 @@ def _failure_of(failure: wire.LastFailure | None) -> core.Failure | None:
 
 
 def _decimal(value: float | None) -> str | None:
-    return None if value is None else f"{round(value, DIGITS) + 0.0:.{DIGITS}f}"
+    if value is None:
+        return None
+    text = f"{round(value, DIGITS) + 0.0:.{DIGITS}f}"
+    return (
+        text if len(text) <= LONGEST_DECIMAL else repr(value)
+    )  # what nobody measures, but a status may hold
 
 
 def _number(text: str | None) -> float | None:

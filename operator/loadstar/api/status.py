@@ -3,11 +3,11 @@ reported of the training. Decimals are text, times are UTC."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from loadstar.api.progress import Curves, TrainerStatus
 from loadstar.api.result import Result
-from loadstar.api.schema import DecimalString, MicroTime, Time, Wire, atomic
+from loadstar.api.schema import DecimalString, MicroTime, Time, Whole, Wire, atomic, storable
 
 Phase = Literal["Pending", "Queued", "Starting", "Running", "Restarting", "Suspended", "Succeeded", "Failed"]
 ConditionType = Literal[
@@ -20,7 +20,8 @@ Reason = Annotated[
 ]
 Message = Annotated[str, Field(max_length=4096)]
 Name = Annotated[str, Field(min_length=1, max_length=253)]
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[Whole, Field(ge=0), AfterValidator(storable)]
+Position = Annotated[Whole, Field(ge=1), AfterValidator(storable)]
 MOST_NODES = 1024
 NAMES_SHOWN = 3
 
@@ -52,7 +53,7 @@ class Restarts(Wire):
 class Queue(Wire):
     """Where a waiting job stands."""
 
-    position: int = Field(ge=1, description="Place in the queue; 1 is next.")
+    position: Position = Field(description="Place in the queue; 1 is next.")
 
 
 class PlacedNode(Wire):
@@ -108,7 +109,9 @@ class LastFailure(Wire):
     attempt: Count = Field(description="Number of the attempt.")
     rank: Count | None = Field(None, description="Rank of the pod that failed first.")
     node: Name | None = Field(None, description="Node it ran on.")
-    exit_code: int | None = Field(None, description="Exit code of its container; absent if it never ran.")
+    exit_code: Annotated[Whole, AfterValidator(storable)] | None = Field(
+        None, description="Exit code of its container; absent if it never ran."
+    )
     finished_at: MicroTime | None = Field(None, description="When it failed.")
     reason: Reason = Field(description="Why, as one word for programs.")
     message: Message = Field("", description="Why, as a sentence for people.")

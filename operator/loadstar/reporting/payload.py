@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from loadstar.api.schema import DECIMAL, LONGEST_DECIMAL
+from loadstar.api.schema import is_decimal
 
 LARGEST_BODY: Final = 64 * 1024
 """Bytes of a request's body."""
@@ -181,4 +181,4 @@ def _value(value: Any, place: str) -> str:
     number = float(value)
     if not math.isfinite(number):
         raise InvalidReport(f"{place}.value: {value} is beyond the range of numbers")
-    return value if len(value) <= LONGEST_DECIMAL and re.fullmatch(DECIMAL, value) else repr(number)
+    return value if is_decimal(value) else repr(number)

@@ -1,0 +1,1 @@
+"""Fuzzing of all parsers that read what a user's container wrote: `python -m tests.fuzz` (or `make fuzz`)."""

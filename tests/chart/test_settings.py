@@ -82,7 +82,9 @@ def _variables(helm: Helm, values: Object | None = None) -> dict[str, Any]:
 
 
 def test_the_defaults_of_the_values_are_the_defaults_of_the_settings(helm: Helm) -> None:
-    served_at = "https://loadstar-progress.loadstar-system.svc:10443"  # the settings' own default knows no cluster
+    served_at = (
+        "https://loadstar-progress.loadstar-system.svc:10443"  # the settings' own default knows no cluster
+    )
     assert Settings.read(_variables(helm)) == Settings(identity="loadstar-0", progress_url=served_at)
 
 

@@ -38,7 +38,11 @@ def test_progress_is_in_the_resource_while_it_runs_and_in_its_column(jobs: Jobs)
         return status
 
     jobs.wait_for("progress", lambda: 0 < reported().get("progressPercentage", 0) < 100)
-    assert {metric["name"] for metric in reported()["metrics"]} >= {"loss"}
+    assert {metric["name"] for metric in reported()["metrics"]} >= {
+        "epoch",
+        "trainLoss",
+        "validationAccuracy",
+    }
     assert "PROGRESS" in jobs.kubectl("get", "tj").splitlines()[0]
     jobs.wait_for_phase("watched", "Succeeded")
     jobs.wait_for("the last report", lambda: reported()["progressPercentage"] == 100)
@@ -75,7 +79,7 @@ def test_a_killed_job_goes_on_from_its_checkpoint_and_ends_as_if_nothing_had_bee
 ) -> None:
     if not isinstance(kind_cluster, KindCluster):
         pytest.skip("killing a training process needs the node's container, which only kind's clusters have")
-    training = {"epochs": 60, "batchSize": 4, "seed": 5}
+    training = {**LONG, "seed": 5}
     for name in ("killed", "undisturbed"):
         make_claim(jobs, name)
         checkpoint = {"uri": f"pvc://{name}/checkpoints", "everyEpochs": 1}

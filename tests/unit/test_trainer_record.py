@@ -50,11 +50,16 @@ def test_a_record_of_regression_has_no_accuracy() -> None:
     assert "accuracy" not in record.of_result(IDENTITY, make_result({"mse": 0.01}))
 
 
-@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e-7, 1.5e22, 5e-324, -0.25, 1.0])
-def test_a_metric_reads_back_as_the_very_same_number_without_exponent(value: float) -> None:
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e-7, 1.5e22, 5e-324, 1.7e308, -0.25, 1.0])
+def test_a_metric_reads_back_as_the_very_same_number_in_few_characters(value: float) -> None:
     text = record.decimal(value)
     assert float(text) == value
-    assert "e" not in text.lower()
+    assert len(text) <= record.LONGEST_DECIMAL
+
+
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 1e-7, 1.5e22, -0.25])
+def test_a_metric_of_usual_size_has_no_exponent(value: float) -> None:
+    assert "e" not in record.decimal(value).lower()
 
 
 @pytest.mark.parametrize("letter", ["a", "ü", "\n", '"', "\ud800", "🚀"])

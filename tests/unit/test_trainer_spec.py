@@ -67,7 +67,7 @@ def test_null_means_left_out() -> None:
 
 BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"model": {}}, "model.type is missing; give one of linear, mlp, cnn"),
-    ({"model": {"type": "transformer"}}, 'model.type is "transformer"; give one of linear'),
+    ({"model": {"type": "forest"}}, 'model.type is "forest"; give one of linear'),
     ({"model": {"type": "mlp", "hiddenLayers": []}}, "model.hiddenLayers is []; give a list of 1 to 32"),
     ({"model": {"type": "mlp", "hiddenLayers": [64, 0]}}, "model.hiddenLayers is [64, 0]"),
     ({"model": {"type": "mlp", "hiddenLayers": [True]}}, "model.hiddenLayers is [true]"),
@@ -76,7 +76,7 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"model": {"type": "mlp", "activation": "step"}}, 'model.activation is "step"; give one of relu'),
     ({"model": {"type": "linear", "activation": "relu"}}, "model.activation only goes with"),
     ({"model": {"type": "mlp", "dropout": 1}}, "model.dropout is 1; give a number at least 0 and below 1"),
-    ({"model": {"type": "linear", "dropout": 0.5}}, "model.dropout only goes with model.type mlp or cnn"),
+    ({"model": {"type": "linear", "dropout": 0.5}}, "model.dropout only goes with model.type mlp, cnn or transformer"),
     ({"model": {"type": "cnn"}}, "model.type is cnn, but dataset.builtin iris holds no images"),
     (
         {"model": {"type": "cnn", "hiddenLayers": [4]}, "dataset": {"builtin": "digits"}},
@@ -109,8 +109,8 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"training": {"optimizer": "sgd", "momentum": 1}}, "training.momentum is 1"),
     ({"training": {"weightDecay": -0.1}}, "training.weightDecay is -0.1"),
     ({"training": {"seed": -1}}, "training.seed is -1"),
-    ({"training": {"lr": 1}}, "training.lr is unknown; the fields here are batchSize, epochs"),
-    ({"extra": 1}, "extra is unknown; the fields here are dataset, model, training"),
+    ({"training": {"lr": 1}}, "training.lr is unknown; the fields here are batchSize, compile, epochs"),
+    ({"extra": 1}, "extra is unknown; the fields here are dataset, evaluation, model, training"),
 ]
 BAD_SYNTHETIC: list[tuple[dict[str, Any], str]] = [
     ({"samples": 9}, "dataset.synthetic.samples is 9; give a whole number from 10"),

@@ -244,13 +244,30 @@ def test_a_program_that_ends_without_finish_still_sends_its_last_report(listenin
 
 
 def test_a_run_reports_from_its_beginning_to_its_record(listening: Operator, launch: Launch) -> None:
-    finished = launch(make_spec(epochs=3), processes=2, **listening.environment)
+    finished = launch(make_spec(epochs=12), processes=2, **listening.environment)
     assert finished.exit_code == 0
     first, *_, last = listening.statuses()
     assert first["progressPercentage"] == 0
     assert last["progressPercentage"] == 100
     assert {metric["name"]: float(metric["value"]) for metric in last["metrics"]} == finished.metrics
-    assert listening.records() == [finished.record]
+    [sent] = listening.records()
+    curves = sent.pop("curves")
+    assert sent == finished.record
+    assert [value for _, _, value in curves["epoch"]] == [*range(1, 13)]
+    assert [step for _, step, _ in curves["trainLoss"]] == [value for _, _, value in curves["step"]]
+    assert {"validationLoss", "validationAccuracy", "learningRate"} < curves.keys()
+
+
+def test_a_run_that_diverges_shows_its_course(listening: Operator, launch: Launch) -> None:
+    spec = make_spec(
+        {"type": "linear"}, {"builtin": "synthetic-regression"}, optimizer="sgd", learningRate=10.0, epochs=50
+    )
+    finished = launch(spec, **listening.environment)
+    assert finished.record["error"]["reason"] == "TrainingDiverged"
+    [sent] = listening.records()
+    assert sent.pop("curves")["trainLoss"]
+    assert sent == finished.record
+    assert listening.statuses()[-1].get("progressPercentage", 0) < 100
 
 
 def test_a_run_whose_operator_is_gone_ends_as_any_other(tmp_path: Path, launch: Launch) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from loadstar_trainer import record
+from loadstar_trainer.curves import Curves
 from loadstar_trainer.environment import Identity
 from loadstar_trainer.record import Exported, Extras, Result, ResumedFrom, SavedCheckpoint
 from loadstar_trainer.reporter import Progress
@@ -39,12 +40,22 @@ WHOLE = Result(
 )
 
 
+def course() -> Curves:
+    """Three epochs, which took less time than there is between two reports."""
+    curves = Curves()
+    for epoch, (loss, accuracy) in enumerate([(1.0986122886681098, 0.4), (0.15, 29 / 30), (1e-40, 1.0)], 1):
+        metrics = {"epoch": float(epoch), "trainLoss": loss, "validationAccuracy": accuracy}
+        curves.add(1_781_233_200.0625 + epoch / 16, 4 * epoch, metrics)
+    return curves
+
+
 def documents() -> dict[str, Any]:
     """By file name."""
     now = datetime(2026, 6, 12, 3, 0, 0, 250_000, tzinfo=UTC)
     progress = Progress(45.9, 120.7, {"step": 24.0, "trainLoss": 0.15, "validationAccuracy": 29 / 30})
     return {
         "record_whole.json": record.of_result(JOB, WHOLE),
+        "record_with_curves.json": json.loads(record.posted(record.of_result(JOB, WHOLE), course())),
         "record_own_program.json": record.of_metrics(JOB, 2, {"accuracy": 97.0, "loss": 0.1}),
         "record_failure.json": record.of_failure(
             JOB, "InvalidDataset", "dataset.target is missing; give a column."

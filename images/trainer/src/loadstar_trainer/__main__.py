@@ -14,13 +14,15 @@ from loadstar_trainer.endpoint import Endpoint
 from loadstar_trainer.environment import SPEC, Identity, Ranks, record_path
 from loadstar_trainer.failures import Failure, Interrupted, PeerLost
 from loadstar_trainer.interruption import Interruption
-from loadstar_trainer.reporter import Progress, Reporter
+from loadstar_trainer.reporter import Reporter
+from loadstar_trainer.reporting import Reports
 from loadstar_trainer.spec import parse
 
 
 def main() -> int:
     """The exit code of this rank."""
     interruption = Interruption()
+    reports: Reports | None = None
     try:
         identity, ranks = Identity.read(os.environ), Ranks.read(os.environ)
         spec = parse(os.environ.get(SPEC, ""))
@@ -28,15 +30,15 @@ def main() -> int:
         from loadstar_trainer.run import run
 
         endpoint = Endpoint.read(os.environ) if ranks.rank == 0 else None
-        reporter = Reporter(endpoint) if endpoint else None
-        result = run(spec, ranks, interruption, identity, reporter)
+        reports = Reports(Reporter(endpoint)) if endpoint else None
+        result = run(spec, ranks, interruption, identity, reports)
     except Exception as error:
-        return _fail(_failure(error, interruption))
+        return _fail(_failure(error, interruption), reports)
     if ranks.rank == 0:
         final = record.of_result(identity, result)
         _leave(final)
-        if reporter:
-            reporter.close(Progress(100.0, 0.0, result.metrics), record.encode(final, record.LARGEST))
+        if reports:
+            reports.end(final, result.metrics)
     return 0
 
 
@@ -50,14 +52,20 @@ def _failure(error: Exception, interruption: Interruption) -> Failure:
     return Failure("TrainingFailed", f"{type(error).__name__}: {error}")
 
 
-def _fail(failure: Failure) -> int:
-    """Every rank may write: the first to fail keeps its words, see `record.write`."""
+def _fail(failure: Failure, reports: Reports | None) -> int:
+    """Every rank may write: the first to fail keeps its words, see `record.write`.
+
+    How training went until then is told, too: nothing shows better what went wrong.
+    """
     try:
         identity = Identity.read(os.environ)
     except Failure:
         identity = Identity("", 0)
     print(f"{failure.reason}: {failure}", file=sys.stderr, flush=True)
-    _leave(record.of_failure(identity, failure.reason, str(failure)))
+    final = record.of_failure(identity, failure.reason, str(failure))
+    _leave(final)
+    if reports and reports.curves:
+        reports.end(final)
     return failure.exit_code
 
 

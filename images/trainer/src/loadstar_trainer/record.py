@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from loadstar_trainer.curves import MOST_POINTS, Curves
 from loadstar_trainer.environment import Identity
 
 VERSION = 1
@@ -199,6 +200,17 @@ def encode(record: dict[str, Any], limit: int = LIMIT) -> bytes:
     if len(encoded) > limit:
         encoded = _shortened(kept, limit)
     return encoded
+
+
+def posted(record: dict[str, Any], curves: Curves) -> bytes:
+    """The record as the operator's endpoint gets it: with as many points of the course as there is room for."""
+    bare, most = encode(record, LARGEST), MOST_POINTS
+    while curves and most:
+        whole = _dumps({**record, "curves": curves.document(most)})
+        if len(whole) <= LARGEST:
+            return whole
+        most //= 2
+    return bare
 
 
 def _shortened(record: dict[str, Any], limit: int) -> bytes:

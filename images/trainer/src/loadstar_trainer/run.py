@@ -20,8 +20,6 @@ from loadstar_trainer.interruption import Interruption
 from loadstar_trainer.losses import Objective
 from loadstar_trainer.models import weights
 from loadstar_trainer.record import Exported, Extras, Result
-from loadstar_trainer.reporter import Reporter
-from loadstar_trainer.reporting import Reports
 from loadstar_trainer.spec import Spec
 from loadstar_trainer.spec.tasks import CLASSIFICATION, task_problems
 from loadstar_trainer.train import Course
@@ -32,11 +30,11 @@ def run(
     ranks: Ranks,
     interruption: Interruption,
     identity: Identity = NOBODY,
-    reporter: Reporter | None = None,
+    reports: Callback | None = None,
 ) -> Result:
     """Trains and tests in this rank as one of all; every rank returns the same result but for the time taken.
 
-    Where checkpoints and the exported model are is known to rank 0 alone.
+    Where checkpoints and the exported model are is known to rank 0 alone; `reports`, if any, are told of each epoch.
     """
     began = time.monotonic()
     data = datasets.prepare(spec.dataset, spec.model.context_length or None)
@@ -53,7 +51,7 @@ def run(
     callbacks: list[Callback] = [Log()] if gang.rank == 0 else []
     checkpoints = saving(spec, data.hash, identity, gang)
     callbacks += [checkpoints] if checkpoints else []
-    callbacks += [Reports(reporter)] if reporter else []
+    callbacks += [reports] if reports else []
     interruption.install()
     with gang.watched():
         outcome = _train(spec, data, model, Fit(spec, gang, callbacks, interruption))

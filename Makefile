@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 NAME ?= loadstar
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts unit integration e2e generate cluster-up cluster-down cluster-status kubeconfig bench-launch bench-progress clean
+.PHONY: help demo test lint types contracts unit integration e2e generate cluster-up cluster-down cluster-status kubeconfig bench-launch bench-progress bench-trainer fuzz clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -56,6 +56,12 @@ bench-launch: $(VENV)/.ready ## Launch rate and latency against bare pods, on 30
 
 bench-progress: $(VENV)/.ready ## How soon reports of 200 jobs are answered, and seen in their resources
 	@$(PY) -m tests.bench.progress
+
+bench-trainer: $(VENV)/.ready ## The training loop against plain PyTorch and Lightning, and a pod's start-up
+	@$(PY) -m tests.bench.trainer
+
+fuzz: $(VENV)/.ready ## A million broken inputs for each parser of what users' containers write
+	@$(PY) -m tests.fuzz
 
 clean: ## Remove the Python environment and build results (not the cache of built tools and images)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -8,7 +8,7 @@ would fetch (wheels, a package) lies in its context.
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,11 +101,13 @@ def digest(recipe: Recipe, name: str) -> str:
     return total.hexdigest()[:16]
 
 
-def run_in_trainer(*command: str) -> int:
+def run_in_trainer(
+    *command: str, volumes: Mapping[Path, str] = {}, environment: Mapping[str, str] = {}
+) -> int:
     """Run a command in the trainer's image, which has torch and, made from Debian, pytest; return its exit code.
 
     Its folder images/trainer is the (read-only) working directory, beside the contract that both sides keep; there is
-    no network but loopback.
+    no network but loopback. `volumes` are more folders of this machine, and where (and how) they are there.
     """
     docker, trainer = Docker.ensure(), image("trainer")
     docker.load(trainer.reference, trainer.archive)
@@ -113,6 +115,8 @@ def run_in_trainer(*command: str) -> int:
     options += [
         f"--volume={ROOT / folder}:/loadstar/{folder}:ro" for folder in ("images/trainer", "tests/contract")
     ]
+    options += [f"--volume={folder}:{place}" for folder, place in volumes.items()]
+    options += [f"--env={name}={value}" for name, value in environment.items()]
     return docker.run([*options, "--workdir=/loadstar/images/trainer", trainer.reference, *command])
 
 

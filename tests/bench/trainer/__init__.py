@@ -1,0 +1,1 @@
+"""How fast the trainer trains: `python -m tests.bench.trainer` (or `make bench-trainer`)."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadstar.api.printed import InvalidPattern, compiled, printed_metrics
+from loadstar.api.printed import LONGEST_LINE, InvalidPattern, compiled, printed_metrics
 from loadstar.api.result import MOST_METRICS, Metric
 
 
@@ -91,3 +91,7 @@ def test_every_number_arrives_exactly(number: float) -> None:
 @pytest.mark.parametrize("value", ["1_000", "٣", "0E99999999999999999999"])
 def test_numbers_that_only_pythons_decimals_know_are_passed_over(value: str) -> None:
     assert printed_metrics(f'{{"loss": "{value}"}}') == ()
+
+
+def test_a_number_that_the_end_of_what_is_read_cuts_in_two_is_none() -> None:
+    assert printed_metrics("x" * (LONGEST_LINE - len(" loss=1")) + " loss=12.5") == ()

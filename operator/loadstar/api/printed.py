@@ -59,12 +59,17 @@ def printed_metrics(text: str, patterns: Sequence[str] = ()) -> Metrics:
     """
     found: dict[str, str] = {}
     for line in _COLOURS.sub("", text).splitlines():
-        for name, value in _pairs(line[:LONGEST_LINE], patterns):
+        for name, value in _pairs(_bounded(line), patterns):
             number = _exact(value)
             if number is not None and is_metric_name(name):
                 found.pop(name, None)
                 found[name] = number
     return tuple(found.items())[-MOST_METRICS:]
+
+
+def _bounded(line: str) -> str:
+    """The line up to LONGEST_LINE, cut between words: half a number is another number."""
+    return line if len(line) <= LONGEST_LINE else " ".join(line[:LONGEST_LINE].rsplit(maxsplit=1)[:-1])
 
 
 def _pairs(line: str, patterns: Sequence[str]) -> Iterator[tuple[str, str]]:

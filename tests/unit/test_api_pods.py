@@ -84,6 +84,7 @@ def test_each_rank_is_told_where_it_stands_in_both_families_of_names() -> None:
 
 def test_a_pod_is_told_whose_attempt_it_is() -> None:
     env = _env(job())
+    assert env["LOADSTAR_GRACE_SECONDS"] == "60"
     assert (env["LOADSTAR_JOB_NAME"], env["LOADSTAR_JOB_UID"], env["LOADSTAR_ATTEMPT"]) == ("iris", UID, "3")
 
 

@@ -20,7 +20,7 @@ PROGRAM = """
 import sys
 from loadstar_trainer import launch
 launch.WORKER = ("/bin/sh", "-c", sys.argv[1])
-launch.GRACE_AFTER_FAILURE = launch.GRACE_AFTER_SIGTERM = 0.2
+launch.GRACE_AFTER_FAILURE = 0.2
 sys.exit(launch.main())
 """
 
@@ -45,6 +45,7 @@ def launch(script: str, log: Path, processes: int = 1, **env: str) -> Launched:
         "PYTHONPATH": str(SOURCE),
         "LOADSTAR_TERMINATION_LOG": str(log),
         "PET_NPROC_PER_NODE": str(processes),
+        "LOADSTAR_GRACE_SECONDS": "1",
         **env,
     }
     command = [sys.executable, "-c", PROGRAM, script]

@@ -37,7 +37,7 @@ CSV: list[tuple[str | bytes, dict[str, Any], list[str]]] = [
     (with_line(7, "1,2,no,4"), {}, ["line 8 has 4 fields"]),
     (with_line(0, "a,a,y"), {}, ["two columns are named 'a'"]),
     (with_line(0, ",b,y"), {}, ["column 1 has no name", "dataset.features"]),
-    (with_line(7, "1,,no"), {}, ["column 'b', row 7", "1 rows lack something", "dropMissing"]),
+    (with_line(7, "1,,no"), {}, ["column 'b', row 7", "rows that lack something: 1", "dropMissing"]),
     (with_line(7, "1,2,"), {}, ["target column 'y', row 7", "dropMissing"]),
     (with_line(7, "1,2x,no"), {}, ["column 'b', row 7: '2x' is text where numbers are expected"]),
     (with_line(7, "1,inf,no"), {}, ["column 'b', row 7: the number is infinite"]),
@@ -90,7 +90,7 @@ def test_a_class_that_the_split_leaves_untrained(tmp_path: Path) -> None:
 def test_all_rows_that_lack_something_are_counted(tmp_path: Path) -> None:
     lines = [line if n % 10 else ",1,no" for n, line in enumerate(LINES, 1)]
     message = refused(write(tmp_path / "d.csv", "\n".join([LINES[0], *lines[1:]])))
-    assert "column 'a', row 9: the value is missing, and 6 rows lack something in all" in message
+    assert "column 'a', row 9: the value is missing; rows that lack something: 6" in message
 
 
 def test_dropping_all_rows_leaves_none(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ class DatasetSpec(Strict):
         None,
         description="Secret of the job's namespace with the keys AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and if "
         "needed AWS_ENDPOINT_URL and AWS_REGION. The kubelet hands them to the pods; the operator never reads them. "
-        "Only for s3://. Left out, the bucket is read without credentials of its own.",
+        "Only for s3://, where it is needed unless the pods get such keys in another way (trainer.env).",
     )
     preprocess: PreprocessSpec = Field(
         PreprocessSpec(),

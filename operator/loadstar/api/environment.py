@@ -47,6 +47,7 @@ def _identity(job: TrainingJob, attempt: int) -> dict[str, str]:
         labels.JOB_NAME_ENV: job.metadata.name,
         labels.JOB_UID_ENV: job.metadata.uid,
         labels.ATTEMPT_ENV: str(attempt),
+        labels.GRACE_ENV: str(job.spec.trainer.termination_grace_period_seconds),
         **({labels.CHECKPOINT_PATH_ENV: path} if path else {}),
     }
 

@@ -41,6 +41,8 @@ SPEC_ENV: Final = "LOADSTAR_SPEC"
 JOB_NAME_ENV: Final = "LOADSTAR_JOB_NAME"
 JOB_UID_ENV: Final = "LOADSTAR_JOB_UID"
 ATTEMPT_ENV: Final = "LOADSTAR_ATTEMPT"
+GRACE_ENV: Final = "LOADSTAR_GRACE_SECONDS"
+"""Seconds between SIGTERM and SIGKILL."""
 CHECKPOINT_PATH_ENV: Final = "LOADSTAR_CHECKPOINT_PATH"
 """The folder of the job's checkpoints, if it has one: for one's own programs."""
 

@@ -110,7 +110,7 @@ class ModelSpec(Strict):
     )
     freeze: Annotated[tuple[Pattern, ...], Field(min_length=1, max_length=64)] | None = Field(
         None,
-        description="Shell patterns, such as layers.0.*, of the names of parameters that stay as they are. One that "
+        description="Shell patterns, such as blocks.0.*, of the names of parameters that stay as they are. One that "
         "matches no parameter is an error that lists the names.",
         json_schema_extra=atomic(),
     )

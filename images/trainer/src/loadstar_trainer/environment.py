@@ -48,13 +48,17 @@ class Ranks:
 
 @dataclass(frozen=True)
 class Pod:
-    """One pod of the gang in torchrun's words: which of `nodes` pods it is, and how many ranks it runs."""
+    """One pod of the gang in torchrun's words: which of `nodes` pods it is, and how many ranks it runs.
+
+    `grace` is how many seconds it has between SIGTERM and SIGKILL.
+    """
 
     nodes: int
     node_rank: int
     processes: int
     master_address: str
     master_port: int
+    grace: int = 60
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> "Pod":
@@ -65,6 +69,7 @@ class Pod:
             _whole(env, "PET_NPROC_PER_NODE", 1, least=1),
             env.get("PET_MASTER_ADDR", "localhost"),
             _whole(env, "PET_MASTER_PORT", 23456, least=1, most=65535),
+            _whole(env, "LOADSTAR_GRACE_SECONDS", 60, least=1),
         )
 
 

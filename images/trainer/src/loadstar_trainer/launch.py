@@ -18,8 +18,8 @@ from loadstar_trainer.failures import EXIT_INTERRUPTED, EXIT_PEER_LOST, EXIT_REF
 
 WORKER = (sys.executable, "-m", "loadstar_trainer")
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
-# Below the pod's grace period of 60 s, so that this process is still there to give the exit code.
-GRACE_AFTER_SIGTERM = 50.0
+# Share of the pod's grace period that its ranks have, so that this process is still there to give the exit code.
+SHARE_OF_GRACE = 5 / 6
 # After one rank failed the others can only lose their peers; they get this long to notice.
 GRACE_AFTER_FAILURE = 10.0
 # How a rank ends that did nothing wrong itself, once another one has failed.
@@ -36,7 +36,7 @@ def main() -> int:
     # Blocked, not handled: nothing is lost before the first wait, also not for process 1, for which the
     # kernel throws away signals that are neither handled nor blocked.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    workers = Workers(lambda reason, message: _report(identity, reason, message))
+    workers = Workers(lambda reason, message: _report(identity, reason, message), pod.grace * SHARE_OF_GRACE)
     for env in environments(os.environ, pod):
         workers.start(WORKER, env)
     return workers.wait()
@@ -46,11 +46,13 @@ class Workers:
     """The ranks of this pod as child processes.
 
     `report` is called once, with reason and message, when the first of them has failed and before the
-    others are stopped: what those would say of their end is not the cause.
+    others are stopped: what those would say of their end is not the cause. `grace` is how many seconds they have
+    after a SIGTERM.
     """
 
-    def __init__(self, report: Callable[[str, str], None]) -> None:
+    def __init__(self, report: Callable[[str, str], None], grace: float) -> None:
         self._report = report
+        self._grace = grace
         self._running: set[int] = set()
         self._failures: list[int] = []
         self._interrupted = False
@@ -83,7 +85,7 @@ class Workers:
         received = signal.sigtimedwait(SIGNALS, timeout)
         if received is not None and received.si_signo != signal.SIGCHLD:
             self._interrupted = True
-            self._stop(GRACE_AFTER_SIGTERM)
+            self._stop(self._grace)
 
     def _reap(self) -> None:
         """Collects every ended child; orphans too, which the kernel hands to process 1."""

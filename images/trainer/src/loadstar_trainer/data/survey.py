@@ -94,7 +94,7 @@ class Survey:
         if self._missing:
             raise refusal(
                 self._reader.file,
-                f"{self._first_missing} is missing, and {self._missing} rows lack something in all; complete "
+                f"{self._first_missing} is missing; rows that lack something: {self._missing}; complete "
                 "them, or set dataset.preprocess.dropMissing to leave them out",
             )
         if sum(self.sizes) == 0:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from loadstar.api.record import ErrorRecord, FinalRecord, parse_record
+from loadstar.api.record import ErrorRecord, FinalRecord, parse_posted, parse_record
 from loadstar.reporting.payload import parse_report
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -23,6 +23,16 @@ def test_a_whole_record_arrives_whole() -> None:
     read, written = _final("record_whole.json")
     document = read.model_dump(by_alias=True, exclude_none=True, mode="json")
     assert document == written | {"durationSeconds": document["durationSeconds"]}
+
+
+def test_the_course_arrives_whole_beside_the_record() -> None:
+    body = (FIXTURES / "record_with_curves.json").read_bytes()
+    posted = parse_posted(body, NOW)
+    assert posted is not None
+    assert posted.record == _final("record_whole.json")[0]
+    told = {name: [list(point) for point in points] for name, points in posted.curves.items()}
+    assert told == json.loads(body)["curves"]
+    assert [len(points) for points in told.values()] == [3, 3, 3]
 
 
 def test_ones_own_program_needs_no_more_than_metrics() -> None:

@@ -78,15 +78,18 @@ def _fixture(name: str) -> Any:
 def _records() -> list[Any]:
     written = [case["record"] for case in _fixture("records.json")]
     refused = [{**written[0], **case["change"]} for case in _fixture("refused-records.json")]
-    alone = [_fixture(f"record_{kind}.json") for kind in ("whole", "own_program", "failure")]
+    alone = [_fixture(f"record_{kind}.json") for kind in ("whole", "with_curves", "own_program", "failure")]
     return [*written, *alone, *written, *alone, *refused]
 
 
 def _check_record(body: bytes) -> bool:
-    posted = parse_posted(body)
+    posted = parse_posted(body, NOW)
     message = body.decode(errors="replace")
     left = parse_record(message)
-    for record, read, most in ((posted, body, 64 * 1024), (left, message.encode(), 16 * 1024)):
+    if posted is not None:
+        wire.curves(posted.curves, strict.json_value(body).get("curves"), NOW)
+    sent = None if posted is None else posted.record
+    for record, read, most in ((sent, body, 64 * 1024), (left, message.encode(), 16 * 1024)):
         if record is not None:
             require(len(read) <= most, f"a record of {len(read)} bytes")
             wire.record(record, strict.json_value(read))

@@ -5,6 +5,7 @@ import re
 from decimal import Decimal
 from typing import Any
 
+from loadstar.api.curves import Curves
 from loadstar.api.record import ErrorRecord, FinalRecord
 from loadstar.api.status import TrainingJobStatus
 from loadstar.reporting.payload import Report
@@ -21,6 +22,7 @@ _TIMES = frozenset(
 )
 _PHASES = ("Pending", "Queued", "Starting", "Running", "Restarting", "Suspended", "Succeeded", "Failed")
 _LARGEST_STORED = 2**63 - 1
+LARGEST_FLOAT = 2**1024 - 2**970
 _SIGNED = frozenset({"exitCode"})
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 
@@ -91,6 +93,37 @@ def _matrix(matrix: Any, written: dict[str, Any]) -> None:
     if matrix is not None:
         require(matrix == written["confusionMatrix"] and 1 <= len(matrix) <= 100, "the matrix is another")
         require(all(len(row) == len(matrix) for row in matrix), "the matrix is not square")
+
+
+def curves(read: Curves, written: Any, now: float) -> None:
+    """The course beside a record: all of what was written, or nothing; and nothing only where something is wrong."""
+    if not read:
+        require(not _is_course(written, now), "a course was overlooked")
+        return
+    require(_is_course(written, now), "a course was let through")
+    told = {name: [list(point) for point in points] for name, points in read.items()}
+    require(told == written, "the course is another")
+    json.dumps(told, allow_nan=False)
+
+
+def _is_course(written: Any, now: float) -> bool:
+    if not isinstance(written, dict) or not 1 <= len(written) <= 256:
+        return False
+    if not all(1 <= len(name) <= 64 and name.isprintable() for name in written):
+        return False
+    return all(isinstance(points, list) and _is_curve(points, now) for points in written.values())
+
+
+def _is_curve(points: list[Any], now: float) -> bool:
+    if not 1 <= len(points) <= 200 or not all(isinstance(point, list) for point in points):
+        return False
+    numbers = [number for point in points for number in point]
+    if any(len(point) != 3 for point in points) or {*map(type, numbers)} - {int, float}:
+        return False
+    if not all(abs(number) < LARGEST_FLOAT for number in numbers):  # comparing is exact for whole numbers
+        return False
+    times, steps = [point[0] for point in points], [point[1] for point in points]
+    return times == sorted(times) and times[0] >= 946684800 and times[-1] <= now + 600 and min(steps) >= 0
 
 
 def report(read: Report, written: Any, now: float) -> None:

@@ -16,6 +16,7 @@ from loadstar.api.status import TrainingJobStatus
 CONTRACTS = Path(__file__).parents[1] / "contract" / "fixtures"
 CONTRACT = json.loads((CONTRACTS / "records.json").read_text())
 REFUSED = json.loads((CONTRACTS / "refused-records.json").read_text())
+NOW = 1_781_233_200.0
 GOOD: dict[str, Any] = CONTRACT[0]["record"]
 FAILED: dict[str, Any] = CONTRACT[2]["record"]
 FULL: dict[str, Any] = CONTRACT[3]["record"]
@@ -109,12 +110,72 @@ def test_a_program_that_counts_in_percent_keeps_its_metrics() -> None:
 def test_a_record_that_is_sent_may_be_larger_than_one_that_is_left(size: int, known: bool) -> None:
     body = json.dumps(FULL | {"padding": "x" * size})
     assert parse_record(body) is None
-    assert (parse_posted(body.encode()) is not None) is known
+    assert (parse_posted(body.encode(), NOW) is not None) is known
 
 
 @given(st.binary())
 def test_no_bytes_that_are_sent_raise(body: bytes) -> None:
-    assert parse_posted(body) is None or b"jobUid" in body
+    assert parse_posted(body, NOW) is None or b"jobUid" in body
+
+
+def _curves(curves: Any, **record: Any) -> Any:
+    """What is read of a course that was sent; the record counts in any case."""
+    posted = parse_posted(json.dumps({**(record or GOOD), "curves": curves}).encode(), NOW)
+    assert posted is not None
+    assert posted.record == parse_record(json.dumps(record or GOOD))
+    return posted.curves
+
+
+def test_a_course_is_read_beside_the_record_of_an_end_or_an_error() -> None:
+    course = {"loss": [[NOW - 1, 4, 0.5], [NOW - 1, 8, 1], [NOW + 600, 2, -1e-40]]}
+    read = {"loss": ((NOW - 1, 4.0, 0.5), (NOW - 1, 8.0, 1.0), (NOW + 600, 2.0, -1e-40))}
+    assert _curves(course) == _curves(course, **FAILED) == read
+
+
+def test_the_largest_course_is_read() -> None:
+    points = [[NOW, step, 1] for step in range(200)]
+    assert len(_curves({"loss": points})["loss"]) == 200
+    assert len(_curves({f"{number:064}": [[NOW, 1, 1]] for number in range(256)})) == 256
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        None,
+        [],
+        "loss",
+        {"": [[NOW, 1, 1]]},
+        {"m" * 65: [[NOW, 1, 1]]},
+        {"lo\x1bss": [[NOW, 1, 1]]},
+        {f"m{number}": [[NOW, 1, 1]] for number in range(257)},
+        {"loss": None},
+        {"loss": []},
+        {"loss": [[NOW, 1, 1]] * 201},
+        {"loss": {"0": [NOW, 1, 1]}},
+        {"loss": [[NOW, 1]]},
+        {"loss": [[NOW, 1, 1, 1]]},
+        {"loss": [[NOW, 1, "1"]]},
+        {"loss": [[NOW, 1, True]]},
+        {"loss": [[NOW, None, 1]]},
+        {"loss": [[NOW, -1, 1]]},
+        {"loss": [[NOW, 1, 10**400]]},
+        {"loss": [[NOW, 1, 1], [NOW - 1, 2, 1]]},
+        {"loss": [[NOW + 601, 1, 1]]},
+        {"loss": [[0, 1, 1]]},
+    ],
+    ids=lambda wrong: json.dumps(wrong)[:40],
+)
+def test_of_a_course_that_is_wrong_anywhere_nothing_is_kept_but_the_record_counts(wrong: Any) -> None:
+    assert _curves(wrong) == {}
+    if isinstance(wrong, dict):
+        assert _curves({"accuracy": [[NOW, 1, 1]], **wrong}) == {}
+
+
+def test_a_number_beyond_the_range_spoils_a_course() -> None:
+    body = json.dumps(GOOD | {"curves": {"loss": [[NOW, 1, 77]]}}).replace("77", "1e999")
+    posted = parse_posted(body.encode(), NOW)
+    assert posted is not None
+    assert posted.curves == {}
 
 
 def test_an_error_has_its_reason_and_sentence() -> None:

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from loadstar.api.curves import MOST_POINTS
 from loadstar.controller.caches import Caches, Tracked
 from loadstar.core.jobs import Phase
 from loadstar.reporting.limits import Buckets, Rate
 from loadstar.reporting.pace import Pace
 from loadstar.reporting.payload import Report, moment
 from loadstar.reporting.progress import Progress
-from loadstar.reporting.series import MOST_POINTS, Series, less_is_better
+from loadstar.reporting.series import Series, less_is_better
 from loadstar.reporting.tracks import Track
 from tests.builders import make_state
 from tests.unit import raw
@@ -94,6 +95,46 @@ def test_points_of_an_earlier_operator_come_first_and_none_twice() -> None:
     assert series.points == [(_AT - 2, None, 1.0), (_AT - 1, 7.0, 2.0), (_AT, None, 3.0)]
 
 
+def test_a_whole_course_takes_the_place_of_single_reports() -> None:
+    series = Series("loss")
+    for second, value in ((0.5, "9"), (2.5, "2.0"), (9.0, "4")):
+        series.add(_AT + second, None, value)
+    series.replace([(_AT + epoch, epoch, value) for epoch, value in enumerate([3.0, 1.0, 2.0], 1)])
+    assert series.points == [
+        (_AT + 0.5, None, 9.0),
+        (_AT + 1, 1, 3.0),
+        (_AT + 2, 2, 1.0),
+        (_AT + 3, 3, 2.0),
+    ]
+    assert (series.latest, series.best, series.least, series.greatest) == ("2.0", "1.0", "1.0", "9")
+
+
+def test_extremes_that_a_course_leaves_out_were_reported_all_the_same() -> None:
+    series = Series("loss")
+    series.add(_AT + 1, None, "0.10")
+    series.replace([(_AT, 1, 0.5), (_AT + 2, 2, 0.25)])
+    assert (series.least, series.greatest) == ("0.10", "0.5")
+
+
+def test_a_course_of_one_point_is_not_preceded_by_what_is_not_older() -> None:
+    series = Series("loss")
+    series.replace([(_AT, 1, 0.5)])
+    series.precede([(_AT - 1, None, 1.0), (_AT, None, 0.5), (_AT + 1, None, 0.25)])
+    assert series.points == [(_AT - 1, None, 1.0), (_AT, 1, 0.5)]
+
+
+@pytest.mark.parametrize("earlier", [0, 1, 150])
+def test_a_whole_course_is_kept_to_the_last_point_where_there_is_room(earlier: int) -> None:
+    series = Series("loss")
+    for second in range(earlier):
+        series.add(_AT - 200 + second, None, "5")
+    course = [(_AT + epoch, epoch, 1 / (epoch + 1)) for epoch in range(MOST_POINTS)]
+    series.replace(course)
+    assert len(series.points) == MOST_POINTS if not earlier else len(series.points) <= MOST_POINTS
+    assert series.points[-1] == course[-1]
+    assert series.points == sorted(series.points)
+
+
 # --- tracks ----------------------------------------------------------------------------------------------------
 
 
@@ -168,6 +209,32 @@ def test_a_restarted_operator_goes_on_from_status_and_saved_points() -> None:
         "points": 4,
         "metrics": [{"name": "loss", "latest": "2.5", "best": "1", "min": "1", "max": "3"}],
     }
+
+
+def test_the_course_is_told_even_if_no_report_came() -> None:
+    track = Track("uid", 1)
+    track.complete({"trainLoss": ((_AT, 4.0, 0.5), (_AT + 0.125, 8.0, 0.25))})
+    assert track.curves_unsaved
+    assert track.status() == {
+        "curves": {
+            "attempt": 1,
+            "metrics": [
+                {"name": "trainLoss", "latest": "0.25", "min": "0.25", "max": "0.5"},
+            ],
+        }
+    }
+    assert json.loads(track.document())["metrics"] == {
+        "trainLoss": [[_AT, 4.0, 0.5], [_AT + 0.125, 8.0, 0.25]]
+    }
+
+
+def test_a_course_does_not_bring_more_metrics_than_are_followed() -> None:
+    track = Track("uid", 1)
+    for number in range(255):
+        track.take(_report(_AT + number, (f"metric-{number}", "1")))
+    track.complete(dict.fromkeys(("a", "b", "metric-7"), ((_AT, 1.0, 1.0),)))
+    assert len(track.series) == 256
+    assert track.series["metric-7"].points == [(_AT, 1.0, 1.0)]
 
 
 def test_nothing_of_another_attempt_is_gone_on_from() -> None:
@@ -334,3 +401,52 @@ def test_jobs_that_are_gone_are_forgotten() -> None:
     progress.take(raw.KEY, tracked, _report(_AT, ("loss", "1")), _AT)
     progress.sweep({}, _AT)
     assert (progress.tracks, progress.next()) == ({}, None)
+
+
+def test_the_end_is_written_at_once_however_short_the_run_was() -> None:
+    progress, tracked = Progress(), _tracked(1)
+    progress.take(raw.KEY, tracked, _report(_AT, ("trainLoss", "3"), progress=10), _AT)
+    assert progress.statuses.take(_AT) == [raw.KEY]
+    progress.take(raw.KEY, tracked, _report(_AT + 0.7, ("accuracy", "1"), progress=100), _AT + 0.7)
+    assert (progress.statuses.take(_AT + 0.8), progress.curves.take(_AT + 0.8)) == ([], [])
+    course = {"trainLoss": tuple((_AT + epoch / 16, epoch * 4.0, 3.0 / (1 + epoch)) for epoch in range(10))}
+    progress.complete(raw.KEY, tracked, course, _AT + 0.8)
+    assert progress.statuses.take(_AT + 0.8) == [raw.KEY]
+    assert progress.curves.take(_AT + 0.8) == [raw.KEY]
+    track = progress.tracks[raw.KEY]
+    assert len(json.loads(track.document())["metrics"]["trainLoss"]) == 10
+    assert progress.wanted(raw.KEY, tracked)["trainerStatus"]["progressPercentage"] == 100
+    progress.saved(raw.KEY, track, _AT + 0.9)
+    assert progress.statuses.take(_AT + 0.9) == [raw.KEY]
+
+
+def test_before_the_end_the_name_of_the_config_map_waits_like_a_report() -> None:
+    progress, tracked = Progress(), _tracked(1)
+    progress.take(raw.KEY, tracked, _report(_AT, ("loss", "3")), _AT)
+    progress.statuses.take(_AT)
+    progress.saved(raw.KEY, progress.tracks[raw.KEY], _AT + 1)
+    assert progress.statuses.next() == _AT + 5
+
+
+def test_a_record_sent_again_and_again_does_not_hurry_anything() -> None:
+    progress, tracked = Progress(), _tracked(1)
+    for again in range(4):
+        progress.complete(raw.KEY, tracked, {"loss": ((_AT, 1.0, float(again)),)}, _AT + again)
+        due = [raw.KEY] if not again else []
+        assert progress.statuses.take(_AT + again) == due
+        assert progress.curves.take(_AT + again) == due
+    assert (progress.statuses.next(), progress.curves.next()) == (_AT + 5, _AT + 30)
+
+
+def test_a_job_that_ends_without_a_record_has_its_last_report_written_at_once() -> None:
+    progress, tracked = Progress(), _tracked(1)
+    progress.take(raw.KEY, tracked, _report(_AT, progress=10), _AT)
+    progress.statuses.take(_AT)
+    progress.take(raw.KEY, tracked, _report(_AT + 1, progress=99), _AT + 1)
+    over = _tracked(1, Phase.SUCCEEDED)
+    progress.sweep({raw.KEY: over}, _AT + 2)
+    assert progress.statuses.take(_AT + 2) == [raw.KEY]
+    progress.sweep({raw.KEY: over}, _AT + 4)
+    assert progress.statuses.next() == _AT + 7, (
+        "a status that can't be written is not written without a pause"
+    )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -75,7 +76,7 @@ def test_a_course_stays_within_bounds_and_reaches_from_the_first_epoch_to_the_la
     assert min(epochs, 100) <= len(points) <= 200
     steps = [step for _, step, _ in points]
     assert (steps[0], steps[-1]) == (1, epochs)
-    assert len({after - before for before, after in zip(steps[:-2], steps[1:-1], strict=True)}) <= 1
+    assert len({after - before for before, after in pairwise(steps[:-1])}) <= 1
     assert points == sorted(points)
 
 

@@ -262,7 +262,7 @@ def test_a_run_that_diverges_shows_its_course(listening: Operator, launch: Launc
     spec = make_spec(
         {"type": "linear"}, {"builtin": "synthetic-regression"}, optimizer="sgd", learningRate=10.0, epochs=50
     )
-    finished = launch(spec, **listening.environment)
+    finished = launch(spec, 1, **listening.environment)
     assert finished.record["error"]["reason"] == "TrainingDiverged"
     [sent] = listening.records()
     assert sent.pop("curves")["trainLoss"]

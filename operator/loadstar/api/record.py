@@ -7,10 +7,12 @@ right, or there is no record; what only some have is left out where it is not un
 import json
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationError, WrapValidator, model_validator
 
+from loadstar.api.curves import Curves, parse_curves
 from loadstar.api.result import (
     LARGEST_COUNT,
     MOST_COLUMNS,
@@ -175,19 +177,29 @@ def parse_record(message: str | None) -> FinalRecord | ErrorRecord | None:
     """The record in a termination message; None if there is none that can be trusted. Never raises."""
     if not message or len(message.encode(errors="replace")) > LARGEST_MESSAGE:
         return None
-    return _parsed(message)
+    return _typed(_decoded(message))
 
 
-def parse_posted(body: bytes) -> FinalRecord | ErrorRecord | None:
-    """The record that a pod sent; None if there is none that can be trusted. Never raises."""
-    return _parsed(body) if len(body) <= LARGEST_POSTED else None
+@dataclass(frozen=True, slots=True)
+class PostedRecord:
+    """What a pod sent at its end. `curves` is empty where it sent none that can be trusted."""
+
+    record: FinalRecord | ErrorRecord
+    curves: Curves
 
 
-def _parsed(text: str | bytes) -> FinalRecord | ErrorRecord | None:
+def parse_posted(body: bytes, now: float) -> PostedRecord | None:
+    """The record that a pod sent; None if there is none that can be trusted. `now` in Unix seconds. Never raises."""
+    document = _decoded(body) if len(body) <= LARGEST_POSTED else None
+    record = _typed(document)
+    return PostedRecord(record, parse_curves(document.get("curves"), now)) if document and record else None
+
+
+def _decoded(text: str | bytes) -> Any:
+    """None where it is no JSON."""
     try:
-        document = json.loads(text, parse_constant=_refuse_constant)
-        return _typed(document)
-    except (ValueError, RecursionError, ValidationError):
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
         return None
 
 
@@ -195,7 +207,10 @@ def _typed(document: Any) -> FinalRecord | ErrorRecord | None:
     if not isinstance(document, dict):
         return None
     kind = ErrorRecord if "error" in document else FinalRecord
-    return kind.model_validate(document)
+    try:
+        return kind.model_validate(document)
+    except (ValueError, RecursionError):  # pydantic's ValidationError is a ValueError
+        return None
 
 
 def _refuse_constant(name: str) -> float:

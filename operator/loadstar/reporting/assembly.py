@@ -91,12 +91,16 @@ class Reporting:
         return stands
 
     def _recorded(self, who: Reporter, body: bytes) -> None:
-        record = parse_posted(body)
-        if record is None:
+        now = time.time()
+        posted = parse_posted(body, now)
+        if posted is None:
             raise InvalidReport("the body is no final record of version 1")
+        record = posted.record
         if (record.job_uid, record.attempt) != (who.tracked.uid, who.attempt):
             raise InvalidReport(f"the record must be of the job {who.tracked.uid}, attempt {who.attempt}")
         self._caches.records[who.tracked.uid] = Posted(who.attempt, record)
+        self._progress.complete(who.key, who.tracked, posted.curves, now)
+        self._writer.wake()
 
     def _tls(self) -> ssl.SSLContext:
         assert self._context is not None, "the certificates come before the first connection"

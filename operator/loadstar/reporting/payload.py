@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from loadstar.api.curves import CLOCK_SLACK_SECONDS, EARLIEST
 from loadstar.api.schema import is_decimal
 
 LARGEST_BODY: Final = 64 * 1024
@@ -21,14 +22,11 @@ LONGEST_NAME: Final = 64
 LONGEST_VALUE: Final = 64
 LONGEST_REMAINING: Final = 2**31 - 1
 """Seconds; the protocol's field is 32 bits wide."""
-CLOCK_SLACK_SECONDS: Final = 600.0
-"""How far a pod's clock may be ahead of ours. A time further on would make all honest reports after it look old."""
 
 _NUMBER: Final = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _MOMENT: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
-_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class InvalidReport(ValueError):
@@ -131,10 +129,10 @@ def _time(value: Any, now: float) -> float:
         at = datetime.fromisoformat(f"{clock.upper()}.{micros}{'+00:00' if zone in 'Zz' else zone}")
     except ValueError:
         raise InvalidReport(f"trainerStatus.lastUpdatedTime: {value} is no time of any calendar") from None
-    seconds = (at - _EARLIEST).total_seconds() + _EARLIEST.timestamp()
-    if seconds < _EARLIEST.timestamp():
+    seconds = (at - EARLIEST).total_seconds() + EARLIEST.timestamp()
+    if seconds < EARLIEST.timestamp():
         raise InvalidReport(f"trainerStatus.lastUpdatedTime: {value} is before the year 2000")
-    if seconds > now + CLOCK_SLACK_SECONDS:
+    if seconds > now + CLOCK_SLACK_SECONDS:  # it would make all honest reports after it look old
         raise InvalidReport(
             f"trainerStatus.lastUpdatedTime: {value} is more than {CLOCK_SLACK_SECONDS:.0f} s ahead of the "
             "operator's clock: correct the clock of the pod's node"

@@ -2,12 +2,12 @@
 
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-MOST_POINTS: Final = 200
-"""Points of one metric: more can't be told apart in a plot."""
+from loadstar.api.curves import MOST_POINTS
+
 POINTS_OF_A_JOB: Final = 10_000
 """Points of all metrics of a job together: at some 50 bytes each, half of what a ConfigMap can hold."""
 
@@ -60,10 +60,7 @@ class Series:
         """Take a value in. Times must not go back."""
         number = float(value)
         self.latest, self.newest = value, (at, step, number)
-        if not self.least or number < float(self.least):
-            self.least = value
-        if not self.greatest or number > float(self.greatest):
-            self.greatest = value
+        self._compare(value)
         if self._taken % self.stride == 0:
             self._points.extend((at, math.nan if step is None else step, number))
             self._thin(capacity)
@@ -87,13 +84,33 @@ class Series:
 
     def precede(self, points: Iterable[Point], capacity: int = MOST_POINTS) -> None:
         """Put points from before the first one in front."""
-        first = self._points[0] if self._points else math.inf
+        kept = self.points
+        first = kept[0][0] if kept else math.inf
         earlier = array("d")
         for at, step, value in points:
             if at < first:
                 earlier.extend((at, math.nan if step is None else step, value))
         self._points = earlier + self._points
         self._thin(capacity)
+
+    def replace(self, points: Sequence[Point], capacity: int = MOST_POINTS) -> None:
+        """Have these points, one at least, be the course from the first of them on; what came before it stays."""
+        *others, self.newest = points
+        self.latest = repr(self.newest[2])
+        for _, _, value in points:
+            self._compare(repr(value))
+        earlier = self.points
+        self._points, self.stride = array("d"), 1
+        for at, step, value in others:
+            self._points.extend((at, math.nan if step is None else step, value))
+        self.precede([point for point in earlier if point[0] < points[0][0]], capacity)
+
+    def _compare(self, value: str) -> None:
+        """Take a value into account as the least or the greatest one."""
+        if not self.least or float(value) < float(self.least):
+            self.least = value
+        if not self.greatest or float(value) > float(self.greatest):
+            self.greatest = value
 
     def _thin(self, capacity: int) -> None:
         """Leave room for the newest value, which may come on top."""

@@ -5,8 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from loadstar.api.curves import MOST_POINTS, Curves
 from loadstar.reporting.payload import MOST_METRICS, Report, report_of
-from loadstar.reporting.series import MOST_POINTS, POINTS_OF_A_JOB, Point, Series
+from loadstar.reporting.series import POINTS_OF_A_JOB, Point, Series
 
 CURVES_KEY: Final = "curves.json"
 CURVES_VERSION: Final = 1
@@ -27,6 +28,10 @@ class Track:
     config_map: str | None = None
     """Where the points are, once they were written."""
     curves_unsaved: bool = False
+    earlier_unread: bool = False
+    """Whether points are saved that are not in `series`: an earlier operator's."""
+    ended: bool = False
+    """Whether what was known at the attempt's end was hurried out."""
 
     @classmethod
     def resumed(cls, uid: str, attempt: int, reported: Mapping[str, Any]) -> "Track":
@@ -37,6 +42,7 @@ class Track:
             return track
         track.report = report_of(reported.get("trainerStatus"))
         track.config_map = curves.get("configMap")
+        track.earlier_unread = track.config_map is not None
         for metric in curves.get("metrics") or ():
             name, latest = metric["name"], metric["latest"]
             track.series[name] = Series(name, latest, metric.get("min", latest), metric.get("max", latest))
@@ -49,16 +55,22 @@ class Track:
         self.report = report
         step = _step(report.metrics)
         for name, value in report.metrics:
-            if name not in self.series and len(self.series) < MOST_METRICS:
-                self.series[name] = Series(name)
-            if name in self.series:
-                self.series[name].add(report.at, step, value, self._capacity)
+            if one := self._series(name):
+                one.add(report.at, step, value, self._capacity)
                 self.curves_unsaved = True
         return True
 
+    def complete(self, curves: Curves) -> None:
+        """Take in the whole course as the trainer tells it at the end, in place of what reports told of it."""
+        followed = {name: one for name in curves if (one := self._series(name))}
+        for name, one in followed.items():
+            one.replace(curves[name], self._capacity)
+            self.curves_unsaved = True
+
     def status(self) -> dict[str, Any]:
         """The share of the job's status that progress owns."""
-        return {} if self.report is None else {"trainerStatus": self.report.wire(), "curves": self._curves()}
+        told = {} if self.report is None else {"trainerStatus": self.report.wire()}
+        return {**told, "curves": self._curves()} if told or self.series else {}
 
     def document(self) -> str:
         """The points of all metrics, as the ConfigMap holds them."""
@@ -71,6 +83,12 @@ class Track:
         for name, points in _saved(document, self.attempt).items():
             if name in self.series:
                 self.series[name].precede(points, self._capacity)
+
+    def _series(self, name: str) -> Series | None:
+        """The metric's; None where too many are followed already."""
+        if name not in self.series and len(self.series) < MOST_METRICS:
+            self.series[name] = Series(name)
+        return self.series.get(name)
 
     @property
     def _capacity(self) -> int:

@@ -157,7 +157,7 @@ class Writer:
             return
         if track.config_map != name:
             track.config_map = name
-            self.progress.statuses.wish(key, self.clock())
+            self.progress.saved(key, track, self.clock())
             self.wake()
 
     async def _save(self, namespace: str, name: str, track: Track, tracked: Tracked) -> bool:
@@ -170,17 +170,25 @@ class Writer:
                 )
                 return True
             except AlreadyExists:
-                found = await self.kube.get(CONFIG_MAPS, name, namespace)
-                owners = found["metadata"].get("ownerReferences") or ()
-                if tracked.uid not in {owner["uid"] for owner in owners}:
-                    return False
-                track.precede((found.get("data") or {}).get(CURVES_KEY, ""))
-        patch = {"data": {CURVES_KEY: track.document()}}
+                track.earlier_unread = True
         try:
+            if track.earlier_unread and not await self._read_earlier(namespace, name, track):
+                return False
+            patch = {"data": {CURVES_KEY: track.document()}}
             await self.kube.patch(CONFIG_MAPS, name, namespace, patch)
         except NotFound:  # somebody deleted it
-            track.config_map = None
+            track.config_map, track.earlier_unread = None, False
             raise Conflict(f"the ConfigMap {name} is gone") from None
+        return True
+
+    async def _read_earlier(self, namespace: str, name: str, track: Track) -> bool:
+        """Put the saved points of an earlier operator before ours; False where they are not this job's."""
+        found = await self.kube.get(CONFIG_MAPS, name, namespace)
+        owners = found["metadata"].get("ownerReferences") or ()
+        if track.uid not in {owner["uid"] for owner in owners}:
+            return False
+        track.precede((found.get("data") or {}).get(CURVES_KEY, ""))
+        track.earlier_unread = False
         return True
 
 

@@ -76,7 +76,10 @@ BAD_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"model": {"type": "mlp", "activation": "step"}}, 'model.activation is "step"; give one of relu'),
     ({"model": {"type": "linear", "activation": "relu"}}, "model.activation only goes with"),
     ({"model": {"type": "mlp", "dropout": 1}}, "model.dropout is 1; give a number at least 0 and below 1"),
-    ({"model": {"type": "linear", "dropout": 0.5}}, "model.dropout only goes with model.type mlp, cnn or transformer"),
+    (
+        {"model": {"type": "linear", "dropout": 0.5}},
+        "model.dropout only goes with model.type mlp, cnn or transformer",
+    ),
     ({"model": {"type": "cnn"}}, "model.type is cnn, but dataset.builtin iris holds no images"),
     (
         {"model": {"type": "cnn", "hiddenLayers": [4]}, "dataset": {"builtin": "digits"}},

@@ -26,6 +26,8 @@ LARGEST_FLOAT = 2**1024 - 2**970
 _SIGNED = frozenset({"exitCode"})
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 
+_BEGINNING = re.compile(f"(?=({_NUMBER.pattern}))")
+
 
 def record(read: FinalRecord | ErrorRecord, written: Any) -> None:
     """A final record: whose it is, and that it is an end or an error in every part."""
@@ -179,10 +181,8 @@ def _stands_in(name: str, value: str, line: str) -> bool:
 
 
 def _tokens(line: str) -> list[str]:
-    """All numbers in a line, those that begin within others, too."""
-    found = [match.group() for match in _NUMBER.finditer(line)]
-    cut = (token[start:] for token in found for start in range(min(len(token), 40)))
-    return [token for token in cut if _NUMBER.fullmatch(token)]
+    """All numbers in a line, as long as they are, those that begin within others, too: patterns may want these."""
+    return [found.group(1) for found in _BEGINNING.finditer(line)]
 
 
 def status(said: Any, written: Any) -> None:

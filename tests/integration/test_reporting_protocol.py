@@ -1,6 +1,7 @@
 """From a program's report to the resource, on a real API server with real tokens."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
@@ -13,6 +14,11 @@ pytestmark = pytest.mark.controlplane
 
 def _progress(job: RunningJob) -> int:
     return int(job.status.get("trainerStatus", {}).get("progressPercentage", -1))
+
+
+def _points(job: RunningJob) -> list[list[float]]:
+    kept = job.curves()
+    return json.loads(kept["data"]["curves.json"])["metrics"]["loss"] if kept else []
 
 
 def test_a_report_is_echoed_and_stands_in_the_status(job: RunningJob) -> None:
@@ -97,6 +103,44 @@ def test_at_the_end_the_course_is_kept_beside_the_job(job: RunningJob) -> None:
     assert _progress(job) == 100
 
 
+def test_a_run_shorter_than_the_pauses_between_writes_leaves_its_whole_course(job: RunningJob) -> None:
+    token, began = job.token(), earlier(2)
+    job.report(
+        token,
+        at=began + timedelta(seconds=0.1),
+        progressPercentage=10,
+        metrics={"trainLoss": 1.0, "step": 4},
+    )
+    until(lambda: _progress(job) == 10, "the first report in the status")
+    job.report(token, at=earlier(1), progressPercentage=100, metrics={"accuracy": 1.0})
+    course = {
+        "trainLoss": [
+            [round(began.timestamp() + epoch / 16, 3), 4 * epoch, 1 / epoch] for epoch in range(1, 11)
+        ]
+    }
+    body = json.dumps(_record(job) | {"curves": course})
+    assert job.site.post(job.record_path, body, token, job.ca).code == 200
+    until(lambda: "configMap" in job.status["curves"], "the ConfigMap's name")
+    kept, status = job.curves(), job.status
+    assert kept is not None
+    assert json.loads(kept["data"]["curves.json"])["metrics"]["trainLoss"] == course["trainLoss"]
+    assert (status["trainerStatus"]["progressPercentage"], status["curves"]["points"]) == (100, 10)
+    told = {metric.pop("name"): metric for metric in status["curves"]["metrics"]}
+    assert told["trainLoss"] == {"latest": "0.1", "min": "0.1", "max": "1.0"}
+
+
+def test_a_course_that_is_wrong_costs_no_record(job: RunningJob) -> None:
+    body = json.dumps(_record(job) | {"curves": {"trainLoss": [[1.0, 2]]}})
+    assert job.site.post(job.record_path, body, job.token(), job.ca).code == 200
+    assert job.curves() is None
+
+
+def _record(job: RunningJob) -> dict[str, object]:
+    metrics = [{"name": "accuracy", "value": "1.0"}]
+    uid = job.job["metadata"]["uid"]
+    return {"version": 1, "jobUid": uid, "attempt": 1, "worldSize": 1, "metrics": metrics}
+
+
 def test_an_empty_body_is_no_report_and_no_error(job: RunningJob) -> None:
     answer = job.site.post(job.url_path, b"", job.token(), job.ca)
     assert (answer.code, answer.body) == (200, {})
@@ -123,6 +167,7 @@ def test_a_restarted_operator_is_trusted_by_running_pods_and_goes_on(site: Site)
     token = job.token()
     job.report(token, progressPercentage=40, metrics={"loss": 2})
     until(lambda: _progress(job) == 40, "the report in the status")
+    until(lambda: "configMap" in job.status["curves"], "its points are kept", seconds=60)
     site.operator.kill()
     site.operator.start()
     late = job.report(token, at=earlier(600), progressPercentage=1)
@@ -130,6 +175,12 @@ def test_a_restarted_operator_is_trusted_by_running_pods_and_goes_on(site: Site)
     assert job.report(token, progressPercentage=41, metrics={"loss": 3}).code == 200
     until(lambda: _progress(job) == 41, "the next report in the status")
     assert job.status["curves"]["metrics"][0]["min"] == "2"
+    before = job.curves()
+    assert before is not None
+    [first] = json.loads(before["data"]["curves.json"])["metrics"]["loss"]
+    job.end(exit_code=65)
+    until(lambda: len(_points(job)) == 2, "the points of both")
+    assert _points(job)[0] == first
     site.cluster.api.delete(job.path)
 
 

@@ -103,7 +103,7 @@ class Series:
         self._points, self.stride = array("d"), 1
         for at, step, value in others:
             self._points.extend((at, math.nan if step is None else step, value))
-        self.precede([point for point in earlier if point[0] < points[0][0]], capacity)
+        self.precede(earlier, capacity)
 
     def _compare(self, value: str) -> None:
         """Take a value into account as the least or the greatest one."""

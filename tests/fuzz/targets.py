@@ -182,7 +182,7 @@ def _check_printed(given: tuple[str, tuple[str, ...]]) -> bool:
     except InvalidPattern:
         require(patterns not in _PATTERNS or "(" in patterns, "a right pattern was refused")
         return False
-    wire.printed(metrics, text)
+    wire.printed(metrics, text if patterns in _PATTERNS else None)
     return bool(metrics)
 
 

@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from pods import LAUNCHER, SOURCE, Finished, Launch, Run, Start, free_port
 
 # Before any test imports NumPy: forking ranks from a process with threads is unsafe, and Python warns of it.
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+
+
+# Found examples are not kept: the folder may be read-only, and every run draws the same ones.
+settings.register_profile("trainer", database=None, derandomize=True)
+settings.load_profile("trainer")
 
 
 @pytest.fixture

@@ -69,13 +69,17 @@ class Api:
         """One request; the answer's JSON, or its text where it is none."""
         headers = {**self._headers, "Content-Type": _CONTENT_TYPES.get(method, "application/json")}
         content = json.dumps(body) if body is not None else None
+        repeated = False
         try:
             answer, text = self._exchange(method, path, content, headers)
         except (ConnectionResetError, BrokenPipeError, ssl.SSLEOFError):
             # The server has closed a kept connection meanwhile: once more, on a new one.
+            repeated = True
             answer, text = self._exchange(method, path, content, headers)
         is_json = answer.headers.get_content_type() == "application/json"
         result: Any = json.loads(text) if is_json else text.decode()
+        if repeated and (method, answer.status) == ("DELETE", 404):
+            return result  # the first one did it, and only its answer was lost
         if answer.status >= 400:
             raise ApiError(answer.status, result["message"] if is_json else result)
         return result

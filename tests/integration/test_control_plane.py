@@ -118,7 +118,7 @@ def test_the_processes_die_with_a_test_process_that_is_killed(name: str) -> None
 def test_ctrl_c_ends_the_cluster(name: str) -> None:
     owner, processes = _owned_elsewhere(name)
     owner.send_signal(signal.SIGINT)
-    owner.wait(timeout=30)
+    owner.wait(timeout=120)
     assert not [process for process in processes if process.alive()]
     assert not state_dir(name).exists()
 

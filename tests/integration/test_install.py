@@ -197,7 +197,7 @@ def test_kubectl_apply_does_the_same_as_the_chart(cluster: ControlPlane, bare: I
     cluster.kubectl("delete", "-f", manifest)
     _make_namespace(cluster)
     assert by_kubectl == by_helm
-    assert len(by_helm) == 13
+    assert len(by_helm) == 16
 
 
 def _installed(cluster: ControlPlane, bare: Inventory) -> Inventory:

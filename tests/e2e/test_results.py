@@ -51,10 +51,12 @@ def test_progress_is_in_the_resource_while_it_runs_and_in_its_column(jobs: Jobs)
 def test_a_result_of_a_job_that_ended_while_no_operator_ran_is_not_lost(
     operator: Installation, jobs: Jobs
 ) -> None:
-    jobs.apply(iris_job("alone", trainer=on_gpus(1), training={"epochs": 150, "batchSize": 4}))
+    jobs.apply(iris_job("alone", trainer=on_gpus(1), training={"epochs": 1500, "batchSize": 4}))
     jobs.wait_for_phase("alone", "Running")
     replicas(jobs, 0)
     try:
+        selector = "--selector=app.kubernetes.io/name=loadstar"
+        jobs.cluster.kubectl("-n", NAMESPACE, "wait", "pod", selector, "--for=delete", "--timeout=60s")
         jobs.wait_for("the end of its pod", lambda: jobs.pods("alone")[0]["status"]["phase"] == "Succeeded")
         assert jobs.status("alone")["phase"] == "Running"
     finally:

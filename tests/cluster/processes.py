@@ -22,6 +22,8 @@ from .steps import StepFailed, last_lines
 # one thread, which lives as long as the interpreter, whatever thread a test happens to call from.
 _LAUNCHER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="launcher")
 _PID_SUFFIX = ".pid.json"
+_ENVIRONMENT = {"GOGC": "400"}
+"""A new control plane's heap is so small that Go would collect it many times a second; that of one in use is not."""
 _POLL_SECONDS = 0.02
 
 
@@ -133,6 +135,7 @@ class Process:
         with self.log.open("a") as log:
             self._child = subprocess.Popen(
                 [*bind, *self._command],
+                env=os.environ | _ENVIRONMENT,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

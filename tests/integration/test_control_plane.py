@@ -127,6 +127,8 @@ def _owned_elsewhere(name: str) -> tuple[subprocess.Popen[str], list[Identity]]:
     """A control plane of another Python process, which holds it until it gets a signal."""
     program = (
         "import signal, sys; from tests.cluster.controlplane import ControlPlane\n"
+        # Whatever started the tests may have had Ctrl-C ignored, as a shell does for what runs in its background.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"with ControlPlane.start({name!r}): print('up', flush=True); signal.pause()"
     )
     owner = subprocess.Popen(

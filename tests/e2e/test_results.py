@@ -14,7 +14,7 @@ from tests.e2e.volumes import make_claim
 
 pytestmark = pytest.mark.kind
 
-LONG = {"epochs": 400, "batchSize": 4}
+LONG = {"epochs": 2000, "batchSize": 4}
 
 
 def kill_trainer(jobs: Jobs, name: str) -> None:
@@ -81,10 +81,10 @@ def test_a_killed_job_goes_on_from_its_checkpoint_and_ends_as_if_nothing_had_bee
 ) -> None:
     if not isinstance(kind_cluster, KindCluster):
         pytest.skip("killing a training process needs the node's container, which only kind's clusters have")
-    training = {**LONG, "seed": 5}
+    training = {"epochs": 1000, "batchSize": 4, "seed": 5}
     for name in ("killed", "undisturbed"):
         make_claim(jobs, name)
-        checkpoint = {"uri": f"pvc://{name}/checkpoints", "everyEpochs": 1}
+        checkpoint = {"uri": f"pvc://{name}/checkpoints", "everyEpochs": 5}
         job = iris_job(name, trainer=on_gpus(1), training=training, checkpoint=checkpoint)
         jobs.apply(job)
         if name == "killed":

@@ -189,7 +189,11 @@ def test_an_npz_file_that_is_cut_off(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "fields", "sentences"),
     [
-        ({"a": [1.0, None] * 30, "y": CLASSES}, {}, ["column 'a', row 2: the value is missing; rows that lack something: 30"]),
+        (
+            {"a": [1.0, None] * 30, "y": CLASSES},
+            {},
+            ["column 'a', row 2: the value is missing; rows that lack something: 30"],
+        ),
         ({"a": [[1.0]] * 60, "y": CLASSES}, {}, ["column 'a' holds list", "leave it out"]),
         ({"a": NUMBERS[:, 0], "y": CLASSES}, {"target": "z"}, ["no column 'z'", "a, y"]),
         (

@@ -7,6 +7,8 @@ from enum import StrEnum
 from loadstar.core.conditions import Conditions
 from loadstar.core.resources import Resources
 from loadstar.core.results import Goal, Result
+from loadstar.core.taints import Toleration
+from loadstar.core.topology import Topology
 from loadstar.core.volumes import Volume
 
 
@@ -34,13 +36,25 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scheduling:
-    """The job's wishes for its placement; `horizon` in seconds, `max_load` in 0..1 or None for no limit."""
+    """The job's wishes for its placement; `horizon` in seconds, `max_load` in 0..1 or None for no limit.
+
+    `gpu_memory` is what each of its GPUs needs at least, in bytes (0: any will do). `queue` is the group by which it
+    shares, "" for its namespace. `priority` and `preempts` are those of its PriorityClass (value, preemptionPolicy).
+    For `protected_seconds` after its start nothing of higher priority may end it.
+    """
 
     policy: Policy = Policy.PREDICTIVE
     alpha: float = 0.1
     horizon: float = 300.0
     max_load: float | None = None
     gpu_products: frozenset[str] = frozenset()
+    gpu_memory: int = 0
+    tolerations: tuple[Toleration, ...] = ()
+    topology: Topology | None = None
+    queue: str = ""
+    priority: int = 0
+    preempts: bool = True
+    protected_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +72,7 @@ class Job:
 
     `reads_log` says that its program may print its metrics where it leaves no record. `claims` are the
     PersistentVolumeClaims of its namespace that every rank mounts, `volumes` what is known of them while it waits.
+    Jobs of one `family` are expected to use, and to last, alike: the model's type or the program's image, and whose.
     """
 
     uid: str
@@ -74,6 +89,12 @@ class Job:
     reads_log: bool = False
     claims: tuple[str, ...] = ()
     volumes: tuple[Volume, ...] = ()
+    family: str = ""
+
+    @property
+    def group(self) -> str:
+        """Who it shares with: its queue, or the namespace where it names none."""
+        return self.scheduling.queue or self.namespace
 
     @property
     def order(self) -> tuple[float, str]:
@@ -108,14 +129,48 @@ class Rejection:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """A node that could have taken a rank and was not chosen; all as in RankPlacement."""
+
+    node: str
+    load: float | None
+    forecast: float
+    band: float | None
+    score: float
+    terms: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Hindsight:
+    """What became of a placement's forecast, means over its nodes, once the horizon had passed (`reached_at`).
+
+    `load` is what was measured then, `error` the forecast minus it, `persistence_error` the same of "no change";
+    `within_band` the share of nodes whose load came within the forecast's band, `regret` how much lower the load of
+    the best alternative was.
+    """
+
+    reached_at: float
+    load: float
+    error: float
+    persistence_error: float
+    within_band: float
+    regret: float
+
+
+@dataclass(frozen=True, slots=True)
 class Placement:
-    """A whole gang's nodes, one per rank in rank order, and how the decision was made."""
+    """A whole gang's nodes, one per rank in rank order, and how the decision was made.
+
+    `alternatives` are the best nodes not chosen, best first; `hindsight` is None before the horizon has passed.
+    """
 
     policy: Policy
     decided_at: float
     horizon: float
     ranks: tuple[RankPlacement, ...]
     rejected: tuple[Rejection, ...] = ()
+    alternatives: tuple[Alternative, ...] = ()
+    hindsight: Hindsight | None = None
 
     @property
     def score(self) -> float:
@@ -140,7 +195,8 @@ class Failure:
 class JobState:
     """The operator's memory of a job, which is exactly what its status holds.
 
-    `placement` is that of attempt number `attempt`, or None between attempts.
+    `placement` is that of attempt number `attempt`, or None between attempts; `estimated_start` when a waiting job is
+    expected to start (Unix seconds).
     """
 
     phase: Phase = Phase.PENDING
@@ -149,6 +205,7 @@ class JobState:
     restarts_counted: int = 0
     restarts_infrastructure: int = 0
     queue_position: int | None = None
+    estimated_start: float | None = None
     start_time: float | None = None
     completion_time: float | None = None
     observed_generation: int = 0

@@ -1,28 +1,36 @@
-"""R⁺: load that was decided and that no metric shows yet.
+"""Load that metrics don't tell rightly yet: R⁺ of jobs placed a moment ago, R⁻ of jobs that ended a moment ago.
 
 A job placed a moment ago loads nothing that a scrape could see: images are pulled, data is read, and averages lag.
-Each commitment adds (1 - v(age))·û to its node, v(age) = clip((age - LAG - RAMP) / WINDOW, 0, 1).
+Each commitment adds (1 - v)·û to its node,
+
+    v = clip((t - decided - lag - RAMP) / WINDOW, 0, 1)        t the time of the node's newest sample
+
+with û and lag of the job's family; a sample that is late can't show what was decided after it was taken. A job that
+ended is a ghost in the same averages: v(end)·û·clip(1 - (t - end) / WINDOW, 0, 1) is taken off its node.
+What is not seen is known only roughly: UNCERTAINTY·û of each commitment's hidden part is added to the forecast's σ, in
+quadrature, as one job's use tells nothing of another's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loadstar.core.families import EXPECTED, LAG_SECONDS, Families
 from loadstar.core.forecast import SIGNALS
 from loadstar.core.load import Signal
 from loadstar.core.resources import Resources
 from loadstar.core.snapshot import CPU, GPUS, MEMORY, Snapshot
 
-LAG_SECONDS = 105.0
-"""From decision to the first visible load: scheduling, image pull, data loading."""
+Array = NDArray[np.float64]
+
 RAMP_SECONDS = 60.0
 """From the first visible load to the plateau."""
 WINDOW_SECONDS = 240.0
 """How long the forecast's averages take to show the plateau in full."""
-EXPECTED_USE = 0.8
-"""û as a share of the request: what jobs use of what they ask for, until it is learned per family."""
+UNCERTAINTY = 0.3
+"""σ of a commitment's hidden load as a share of it."""
 
 RESOURCE_OF: dict[Signal, int] = {
     Signal.GPU: GPUS,
@@ -36,37 +44,118 @@ COLUMNS = [RESOURCE_OF[signal] for signal in SIGNALS]
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """One rank's request on a node, decided at `decided_at` (Unix seconds)."""
+    """One rank's request on a node, decided at `decided_at` (Unix seconds), by a job of this family.
+
+    With `ended_at` it is a ghost: the rank is over. `lag` is its own, in seconds, once that was seen; else it is the
+    family's.
+    """
 
     node: str
     request: Resources
     decided_at: float
+    family: str = ""
+    ended_at: float | None = None
+    lag: float | None = None
 
 
-def visibility(age: float) -> float:
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What the newest samples don't tell, per node and signal in shares of the node, shape (nodes, signals).
+
+    `coming` is R⁺, `leaving` R⁻ and `variance` the σ² that R⁺ adds to a forecast. `assume` keeps them up with what is
+    placed.
+    """
+
+    coming: Array
+    leaving: Array
+    variance: Array
+
+    @property
+    def net(self) -> Array:
+        """R⁺ - R⁻: what is added to a forecast before it is clipped to 0..1."""
+        return self.coming - self.leaving
+
+    def assume(self, row: int, use: Array) -> None:
+        """A rank of this expected use (a share of the node, per signal) was placed on the node of this row just now."""
+        self.coming[row] += use
+        self.variance[row] += (UNCERTAINTY * use) ** 2
+
+    def give_back(self, row: int, use: Array) -> None:
+        """Undo `assume`."""
+        self.coming[row] -= use
+        self.variance[row] -= (UNCERTAINTY * use) ** 2
+
+
+def visibility(age: Array | float, lag: Array | float = LAG_SECONDS) -> Array:
     """The share of a job's load that metrics show `age` seconds after its placement was decided."""
-    return min(1.0, max(0.0, (age - LAG_SECONDS - RAMP_SECONDS) / WINDOW_SECONDS))
+    return np.asarray(np.clip((np.asarray(age) - lag - RAMP_SECONDS) / WINDOW_SECONDS, 0.0, 1.0))
 
 
-def expected_use(request: Resources, snapshot: Snapshot) -> NDArray[np.float64]:
-    """û of one rank on every node, as a share of the node per signal; shape (nodes, signals)."""
+def expires_at(decided_at: float, lag: float) -> float:
+    """When all of a commitment's load is visible."""
+    return decided_at + lag + RAMP_SECONDS + WINDOW_SECONDS
+
+
+def expected_use(request: Resources, snapshot: Snapshot, use: Array = EXPECTED) -> Array:
+    """û of one rank on every node, as a share of the node per signal; shape (nodes, signals).
+
+    `use` is the family's share of the request.
+    """
     asked = np.array([request.cpu, request.memory, request.gpus, request.pods], dtype=float)
-    share = np.divide(
-        asked, snapshot.allocatable, out=np.zeros(snapshot.allocatable.shape), where=snapshot.allocatable > 0
-    )
-    return np.asarray(EXPECTED_USE * share[:, COLUMNS])
+    return use * _share(asked[COLUMNS], snapshot.allocatable[:, COLUMNS])
 
 
-def invisible_load(commitments: Iterable[Commitment], snapshot: Snapshot, now: float) -> NDArray[np.float64]:
-    """R⁺ per node and signal, shape (nodes, signals): the sum of all commitments' load not yet visible."""
-    hidden = np.zeros(snapshot.allocatable.shape)
-    for commitment in commitments:
-        row = snapshot.row(commitment.node)
-        share = EXPECTED_USE * (1.0 - visibility(now - commitment.decided_at))
-        if row is not None and share > 0:
-            request = commitment.request
-            hidden[row] += share * np.array([request.cpu, request.memory, request.gpus, request.pods])
-    per_node = np.divide(
-        hidden, snapshot.allocatable, out=np.zeros_like(hidden), where=snapshot.allocatable > 0
-    )
-    return np.asarray(per_node[:, COLUMNS])
+def committed(
+    commitments: Iterable[Commitment],
+    snapshot: Snapshot,
+    now: float,
+    families: Families | None = None,
+    age: Array | None = None,
+) -> Committed:
+    """R⁺ and R⁻ of every node. `age` is that of the newest samples in seconds (Forecast.age; NaN: never any)."""
+    shape = (len(snapshot.names), len(SIGNALS))
+    result = Committed(np.zeros(shape), np.zeros(shape), np.zeros(shape))
+    here = [one for one in commitments if snapshot.row(one.node) is not None]
+    if not here:
+        return result
+    rows = np.array([snapshot.row(one.node) for one in here], dtype=np.intp)
+    sampled_at = np.full((len(here), 1), now) if age is None else now - np.nan_to_num(age[rows])
+    use, lag = _learned(here, families or Families())
+    asked = np.array([(c.request.cpu, c.request.memory, c.request.gpus, 0) for c in here], dtype=float)
+    whole = use * _share(asked[:, COLUMNS], snapshot.allocatable[rows][:, COLUMNS])
+    coming, leaving = _shares(here, lag, sampled_at)
+    np.add.at(result.coming, rows, coming * whole)
+    np.add.at(result.leaving, rows, leaving * whole)
+    np.add.at(result.variance, rows, (UNCERTAINTY * coming * whole) ** 2)
+    return result
+
+
+def invisible_load(commitments: Iterable[Commitment], snapshot: Snapshot, now: float) -> Array:
+    """R⁺ per node and signal, shape (nodes, signals), by what is expected of families that nobody has seen."""
+    return committed(commitments, snapshot, now).coming
+
+
+def _learned(commitments: Sequence[Commitment], families: Families) -> tuple[Array, Array]:
+    """û (commitments, signals) and lag (commitments, 1)."""
+    index: dict[str, int] = {}
+    of = np.array([index.setdefault(one.family, len(index)) for one in commitments], dtype=np.intp)
+    uses = np.array([families.use(family) for family in index])
+    lags = np.array([families.lag(family) for family in index])
+    own = np.array([np.nan if one.lag is None else one.lag for one in commitments])
+    return uses[of], np.where(np.isnan(own), lags[of], own)[:, None]
+
+
+def _shares(commitments: Sequence[Commitment], lag: Array, sampled_at: Array) -> tuple[Array, Array]:
+    """The shares of each one's û that are still to be added and to be taken off."""
+    decided = np.array([[one.decided_at] for one in commitments])
+    ended = np.array([[np.inf if one.ended_at is None else one.ended_at] for one in commitments])
+    shown = visibility(np.minimum(ended, sampled_at) - decided, lag)
+    fading = np.clip(1.0 - (sampled_at - ended) / WINDOW_SECONDS, 0.0, 1.0)
+    over = np.isfinite(ended)
+    return np.where(over, 0.0, 1.0 - shown), np.where(over, shown * fading, 0.0)
+
+
+def _share(asked: Array, offered: NDArray[np.int64]) -> Array:
+    """What is asked of a node over what it offers; 0 where it offers none."""
+    asked = np.broadcast_to(asked, offered.shape)
+    return np.divide(asked, offered, out=np.zeros(offered.shape), where=offered > 0)

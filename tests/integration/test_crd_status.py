@@ -46,7 +46,7 @@ FULL = TrainingJobStatus.model_validate(
         "attempt": 2,
         "gpus": 2,
         "restarts": {"counted": 1, "infrastructure": 3},
-        "queue": {"position": 1},
+        "queue": {"position": 1, "estimatedStartTime": NOW},
         "placement": {
             "policy": "predictive",
             "decidedAt": "2026-11-22T05:00:00.123456Z",
@@ -67,6 +67,24 @@ FULL = TrainingJobStatus.model_validate(
                 for rank in range(2)
             ],
             "rejected": [{"reason": "NotEnoughGpus", "nodes": 7, "example": "gpu-9 has 0 of 1 GPU free"}],
+            "alternatives": [
+                {
+                    "name": "gpu-3",
+                    "load": "0.5",
+                    "forecast": "0.55",
+                    "band": "0.05",
+                    "score": "-0.0201",
+                    "terms": {"overload": "-0.0201", "fragmentation": "0"},
+                }
+            ],
+            "hindsight": {
+                "horizonReachedAt": "2026-11-22T05:05:00.123456Z",
+                "load": "0.48",
+                "error": "-0.03",
+                "persistenceError": "-0.08",
+                "withinBand": "1",
+                "regret": "0",
+            },
         },
         "accuracy": "0.9667",
         "result": {

@@ -162,3 +162,14 @@ def test_only_a_pod_with_gpus_tolerates_the_taint_of_gpu_nodes() -> None:
     cpu_only = job(trainer={"resourcesPerNode": {"nvidia.com/gpu": 0}})
     assert _pod(job())["spec"]["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
     assert _pod(cpu_only)["spec"]["tolerations"] == []
+
+
+def test_a_pod_tolerates_what_its_job_does_each_once() -> None:
+    dedicated = {"key": "example.com/dedicated", "operator": "Equal", "value": "training"}
+    gpu = {"key": "nvidia.com/gpu", "operator": "Exists"}
+    assert _pod(job(trainer={"tolerations": [gpu, dedicated]}))["spec"]["tolerations"] == [gpu, dedicated]
+
+
+def test_a_pod_is_of_its_jobs_priority_class() -> None:
+    assert _pod(job(scheduling={"priorityClassName": "urgent"}))["spec"]["priorityClassName"] == "urgent"
+    assert "priorityClassName" not in _pod(job())["spec"]

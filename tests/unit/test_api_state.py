@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,9 @@ from loadstar.api.state import refusal_status, state_of, status_of
 from loadstar.api.status import TrainingJobStatus
 from loadstar.core.conditions import Condition, Conditions, Status
 from loadstar.core.jobs import (
+    Alternative,
     Failure,
+    Hindsight,
     JobState,
     Phase,
     Placement,
@@ -25,8 +28,11 @@ from loadstar.core.jobs import (
 )
 from loadstar.core.resources import Resources
 from loadstar.core.results import ExportedModel, Goal, Result, Resumption, SavedCheckpoint
+from loadstar.core.taints import Effect, Toleration
+from loadstar.core.topology import Topology
 from tests.builders import GIB, NOW, make_job, make_state
 from tests.contract.jobs import job
+from tests.contract.refusals.case import program
 
 MOMENT = st.integers(1_600_000_000, 1_900_000_000).map(float)
 DECIMAL = st.integers(-10_000, 10_000).map(lambda number: number / 10_000 + 0.0)
@@ -53,12 +59,17 @@ def placements(draw: st.DrawFn) -> Placement:
         for rank in range(draw(st.integers(1, 3)))
     )
     rejected = st.builds(Rejection, WORD, st.integers(1, 9), NODE)
+    terms = st.dictionaries(st.sampled_from(["load", "overload"]), DECIMAL)
+    others = st.builds(Alternative, NODE, st.none() | SHARE, SHARE, st.none() | SHARE, DECIMAL, terms)
+    hindsight = st.builds(Hindsight, MOMENT, SHARE, DECIMAL, DECIMAL, SHARE, SHARE)
     return Placement(
         draw(st.sampled_from(Policy)),
         draw(MOMENT),
         draw(st.integers(30, 900)) * 1.0,
         ranks,
         tuple(draw(st.lists(rejected, max_size=2))),
+        tuple(draw(st.lists(others, max_size=3))),
+        draw(st.none() | hindsight),
     )
 
 
@@ -99,14 +110,15 @@ RESULTS = st.builds(
 FAILURES = st.builds(
     Failure, COUNT, WORD, TEXT, MOMENT, st.none() | COUNT, st.none() | NODE, st.none() | st.integers(-1, 255)
 )
+QUEUED = st.one_of(st.just((None, None)), st.tuples(st.integers(1, 99), st.none() | MOMENT))
 STATES = st.builds(
-    JobState,
+    lambda queued, **parts: JobState(queue_position=queued[0], estimated_start=queued[1], **parts),
+    queued=QUEUED,
     phase=st.sampled_from(Phase),
     attempt=COUNT,
     placement=st.none() | placements(),
     restarts_counted=COUNT,
     restarts_infrastructure=COUNT,
-    queue_position=st.none() | st.integers(1, 99),
     start_time=st.none() | MOMENT,
     completion_time=st.none() | MOMENT,
     observed_generation=COUNT,
@@ -183,13 +195,29 @@ def test_a_job_is_read_in_exact_units() -> None:
                 "numNodes": 2,
                 "resourcesPerNode": {"cpu": "1500m", "memory": "2Gi", "nvidia.com/gpu": 4},
             },
-            scheduling={"policy": "feedback", "alpha": -0.5, "horizonSeconds": 60, "maxLoad": 0.7},
+            scheduling={
+                "policy": "feedback",
+                "alpha": -0.5,
+                "horizonSeconds": 60,
+                "maxLoad": 0.7,
+                "gpuMemory": "40Gi",
+                "queue": "vision",
+                "topology": {"level": "example.com/rack", "required": True},
+            },
             evaluation={"goal": {"metric": "loss", "max": 0.1}},
             runPolicy={"backoffLimit": 1, "activeDeadlineSeconds": 60, "ttlSecondsAfterFinished": 0},
         )
     )
     assert (found.ranks, found.request) == (2, Resources(1500, 2 * GIB, 4, 1))
-    assert found.scheduling == Scheduling(Policy.FEEDBACK, -0.5, 60.0, 0.7)
+    assert found.scheduling == Scheduling(
+        Policy.FEEDBACK,
+        -0.5,
+        60.0,
+        0.7,
+        gpu_memory=40 * GIB,
+        queue="vision",
+        topology=Topology("example.com/rack", required=True),
+    )
     policy = found.run_policy
     assert (policy.backoff_limit, policy.active_deadline, policy.ttl_after_finished) == (1, 60, 0)
     assert (found.goal, found.reads_log) == (Goal("loss", maximum=Decimal("0.1")), False)
@@ -198,6 +226,35 @@ def test_a_job_is_read_in_exact_units() -> None:
 
 def test_ones_own_program_may_print_its_metrics() -> None:
     assert job_of(job(model=..., dataset=..., trainer={"args": ["train.py"]})).reads_log
+
+
+def test_tolerations_are_read_as_kubernetes_means_them() -> None:
+    asked: list[dict[str, Any]] = [
+        {"key": "a", "value": "x"},
+        {"key": "b", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 60},
+        {"operator": "Exists"},
+        {"key": "c"},
+    ]
+    assert job_of(job(trainer={"tolerations": asked})).scheduling.tolerations == (
+        Toleration("a", "x"),
+        Toleration("b", None, Effect.NO_EXECUTE),
+        Toleration(),
+        Toleration("c", ""),
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "family"),
+    [
+        ({}, "mlp/research"),
+        ({"scheduling": {"queue": "vision"}}, "mlp/vision"),
+        (program(image="registry:5000/team/train:1.2@sha256:00"), "registry:5000/team/train/research"),
+        (program(image="train"), "train/research"),
+        (program(), "/research"),
+    ],
+)
+def test_jobs_of_one_model_or_image_and_owner_are_a_family(spec: dict[str, Any], family: str) -> None:
+    assert job_of(job(**spec)).family == family
 
 
 GARBAGE: list[Any] = [None, -1, 1e308, True, "x", "2026-13-01T00:00:00Z", [], [None], {}, {"unknown": 1}]

@@ -11,11 +11,13 @@ from pydantic_core import ErrorDetails
 
 from loadstar.api.evaluation import GoalSpec
 from loadstar.api.quantities import byte_count, millicores
+from loadstar.api.scheduling import TopologySpec
 from loadstar.api.status import TrainingJobStatus
 from loadstar.api.v1alpha1 import TrainingJob
 from loadstar.core import jobs as core
 from loadstar.core.resources import Resources
 from loadstar.core.results import Goal
+from loadstar.core.topology import Topology
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,10 @@ def job_of(parsed: TrainingJob) -> core.Job:
             horizon=float(scheduling.horizon_seconds),
             max_load=scheduling.max_load,
             gpu_products=frozenset(scheduling.gpu_products or ()),
+            gpu_memory=byte_count(scheduling.gpu_memory) if scheduling.gpu_memory else 0,
+            tolerations=tuple(one.core() for one in spec.trainer.tolerations or ()),
+            topology=_topology(scheduling.topology) if scheduling.topology else None,
+            queue=scheduling.queue or "",
         ),
         run_policy=core.RunPolicy(
             backoff_limit=run_policy.backoff_limit,
@@ -113,7 +119,23 @@ def job_of(parsed: TrainingJob) -> core.Job:
         claims=spec.claims,
         goal=_goal(spec.goal) if spec.goal else None,
         reads_log=spec.trainer.is_own_program,
+        family=_family(parsed),
     )
+
+
+def _topology(wish: TopologySpec) -> Topology:
+    return Topology(wish.level, wish.required)
+
+
+def _family(parsed: TrainingJob) -> str:
+    """The model's type, or the image of one's own program in whatever version, and whose job it is."""
+    spec = parsed.spec
+    owner = spec.scheduling.queue or parsed.metadata.namespace
+    if spec.model is not None:
+        return f"{spec.model.type}/{owner}"
+    name = (spec.trainer.image or "").partition("@")[0]
+    folder, slash, last = name.rpartition("/")
+    return f"{folder}{slash}{last.partition(':')[0]}/{owner}"
 
 
 def _goal(goal: GoalSpec) -> Goal:

@@ -68,6 +68,7 @@ def build_pod(
             "hostAliases": _host_aliases(job, attempt, rank),
             "affinity": _pinned(node),
             "tolerations": _tolerations(job),
+            **_priority(job),
             "securityContext": _pod_security(mounts),
             "containers": [_container(job, image, env, mounts)],
             "volumes": mounts.volumes(),
@@ -135,9 +136,16 @@ def _pinned(node: str) -> Json:
 
 def _tolerations(job: TrainingJob) -> list[Json]:
     """GPU nodes are commonly tainted to keep other pods away; who asks for GPUs is welcome there."""
-    if job.spec.trainer.resources_per_node.gpus == 0:
-        return []
-    return [{"key": labels.GPU_RESOURCE, "operator": "Exists"}]
+    trainer = job.spec.trainer
+    asked = [one.model_dump(by_alias=True, exclude_none=True) for one in trainer.tolerations or ()]
+    own = [{"key": labels.GPU_RESOURCE, "operator": "Exists"}] if trainer.resources_per_node.gpus else []
+    return own + [one for one in asked if one not in own]
+
+
+def _priority(job: TrainingJob) -> Json:
+    """The pods' share of the job's PriorityClass: what quotas and evictions go by."""
+    name = job.spec.scheduling.priority_class_name
+    return {"priorityClassName": name} if name else {}
 
 
 def _annotations(progress: ProgressEndpoint | None) -> Json:

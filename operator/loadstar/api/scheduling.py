@@ -6,13 +6,30 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from loadstar.api.schema import Rule, Strict, different, immutable
+from loadstar.api.tolerations import LABEL_VALUE, LabelKey
+from loadstar.api.trainer import Memory
 
 Policy = Literal["predictive", "feedback", "leastLoaded", "roundRobin"]
 Product = Annotated[str, Field(min_length=1, max_length=63)]
 Products = Annotated[tuple[Product, ...], Field(min_length=1, max_length=16), AfterValidator(different)]
 
+QueueName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+ClassName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+
 DEFAULT_ALPHA = 0.1
-_LABEL_VALUE = "[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?"
+
+
+class TopologySpec(Strict):
+    """How near to each other the job's nodes are to be."""
+
+    level: LabelKey = Field(
+        description="Key of a node label, such as topology.kubernetes.io/zone or nvidia.com/gpu.clique: nodes with the "
+        "same value of it are near to each other."
+    )
+    required: bool = Field(
+        False,
+        description="True uses nodes of one value only, and waits for them. False prefers few values.",
+    )
 
 
 class SchedulingSpec(Strict):
@@ -46,6 +63,26 @@ class SchedulingSpec(Strict):
         description="Only nodes whose label nvidia.com/gpu.product is one of these are used. Left out, any node is.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
+    gpu_memory: Memory | None = Field(
+        None,
+        description="Memory that each GPU needs to have at least, such as 40Gi; nodes with smaller ones are not used. "
+        "It is compared with the label nvidia.com/gpu.memory. Left out, any will do.",
+    )
+    topology: TopologySpec | None = Field(
+        None,
+        description="How near to each other the nodes are to be. Left out, few nodes are all that counts.",
+    )
+    queue: QueueName | None = Field(
+        None,
+        description="Group of jobs that shares the GPUs fairly with other groups, by what each has used lately. Left "
+        "out, it is the job's namespace.",
+    )
+    priority_class_name: ClassName | None = Field(
+        None,
+        description="PriorityClass of the job and its pods. A job of higher priority goes before others in the queue, "
+        "and may end running ones of lower priority, which go on from their last checkpoint. Left out, it is the "
+        "cluster's default.",
+    )
 
     RULES = (
         Rule(
@@ -55,8 +92,8 @@ class SchedulingSpec(Strict):
             ".alpha",
         ),
         Rule(
-            f"!has(self.gpuProducts) || self.gpuProducts.all(product, product.matches('^{_LABEL_VALUE}$'))",
-            lambda s: all(re.fullmatch(_LABEL_VALUE, product) for product in s.gpu_products or ()),
+            f"!has(self.gpuProducts) || self.gpuProducts.all(product, product.matches('^{LABEL_VALUE}$'))",
+            lambda s: all(re.fullmatch(LABEL_VALUE, product) for product in s.gpu_products or ()),
             "a product has letters, digits and -_. only: write it as the label nvidia.com/gpu.product does",
             ".gpuProducts",
         ),

@@ -54,16 +54,16 @@ class Queue(Wire):
     """Where a waiting job stands."""
 
     position: Position = Field(description="Place in the queue; 1 is next.")
+    estimated_start_time: Time | None = Field(
+        None,
+        description="When it is expected to start, by how long running jobs and those before it are expected to last.",
+    )
 
 
-class PlacedNode(Wire):
-    """One node of a placement, with the numbers that it was chosen by."""
+class Judged(Wire):
+    """A node with the numbers that it was judged by."""
 
     name: Name = Field(description="Name of the node.")
-    ranks: Annotated[tuple[Count, ...], Field(max_length=MOST_NODES)] = Field(
-        description="Pods of the job on this node, by their rank.", json_schema_extra=atomic()
-    )
-    gpus: Count = Field(description="GPUs of this node that the job takes.")
     load: DecimalString | None = Field(
         None, description="Load at the decision, 0 to 1; absent if it wasn't known."
     )
@@ -74,6 +74,40 @@ class PlacedNode(Wire):
     score: DecimalString | None = Field(None, description="Sum of the terms; the highest score wins.")
     terms: Annotated[dict[str, DecimalString], Field(max_length=16)] = Field(
         default_factory=dict, description="What the score is made of, by name."
+    )
+
+
+class PlacedNode(Judged):
+    """One node of a placement, with the numbers that it was chosen by."""
+
+    ranks: Annotated[tuple[Count, ...], Field(max_length=MOST_NODES)] = Field(
+        description="Pods of the job on this node, by their rank.", json_schema_extra=atomic()
+    )
+    gpus: Count = Field(description="GPUs of this node that the job takes.")
+
+
+class Alternative(Judged):
+    """A node that could have been used and was not chosen."""
+
+
+class Hindsight(Wire):
+    """What became of the forecasts that the job was placed by. Where there are several nodes, these are means."""
+
+    horizon_reached_at: MicroTime = Field(
+        description="When the time for which the load had been forecast was reached."
+    )
+    load: DecimalString = Field(description="Load then, 0 to 1, with this job.")
+    error: DecimalString = Field(
+        description="What had been forecast for then, with this job's expected use, less the load."
+    )
+    persistence_error: DecimalString = Field(
+        description="The same of a forecast that the load at the decision would not change."
+    )
+    within_band: DecimalString = Field(
+        description="Share of the nodes whose load came within the forecast's band, 0 to 1."
+    )
+    regret: DecimalString = Field(
+        description="By how much the load would have been lower on the best of the alternatives; 0 if on none."
     )
 
 
@@ -100,6 +134,12 @@ class Placement(Wire):
     )
     rejected: Annotated[tuple[Rejected, ...], Field(max_length=32)] = Field(
         (), description="The nodes that could not be used, counted by reason.", json_schema_extra=atomic()
+    )
+    alternatives: Annotated[tuple[Alternative, ...], Field(max_length=16)] = Field(
+        (), description="The best nodes that were not chosen, best first.", json_schema_extra=atomic()
+    )
+    hindsight: Hindsight | None = Field(
+        None, description="How right the forecast was; absent until the horizon has passed."
     )
 
 

@@ -8,6 +8,7 @@ from loadstar.api.container import EnvVar, LogMetricsSpec, Volume
 from loadstar.api.labels import GPU_RESOURCE
 from loadstar.api.quantities import byte_count, devices, millicores
 from loadstar.api.schema import VALIDATIONS, Rule, Strict, atomic, different, only_with
+from loadstar.api.tolerations import TolerationSpec
 
 MOST_GPUS = 64
 Word = Annotated[str, Field(max_length=32768)]
@@ -25,6 +26,7 @@ def _different_folders(volumes: tuple[Volume, ...]) -> tuple[Volume, ...]:
 
 
 EnvVars = Annotated[tuple[EnvVar, ...], Field(max_length=128), AfterValidator(_different_names)]
+Tolerations = Annotated[tuple[TolerationSpec, ...], Field(max_length=32)]
 Volumes = Annotated[tuple[Volume, ...], Field(max_length=32), AfterValidator(_different_folders)]
 
 
@@ -161,6 +163,12 @@ class TrainerSpec(Strict):
         ge=30,
         le=3600,
         description="Seconds from the request to end (SIGTERM) until a pod is killed: time to write a checkpoint.",
+    )
+    tolerations: Tolerations | None = Field(
+        None,
+        description="Taints of nodes that don't keep the pods away, as in a pod's spec. The taint nvidia.com/gpu is "
+        "always tolerated by pods that ask for GPUs.",
+        json_schema_extra=atomic(),
     )
     num_nodes: int = Field(
         1,

@@ -69,6 +69,41 @@ SCHEDULING = (
         "spec.scheduling.gpuProducts",
         "Duplicate value",
     ),
+    Case(
+        "GPU memory is a quantity",
+        scheduling(gpuMemory="40Gi"),
+        scheduling(gpuMemory="40GB"),
+        "spec.scheduling.gpuMemory",
+        "such as 512Mi or 4Gi",
+    ),
+    Case(
+        "nearness is by a node label",
+        scheduling(topology={"level": "topology.kubernetes.io/zone"}),
+        scheduling(topology={"level": "a rack"}),
+        "spec.scheduling.topology.level",
+        "should match",
+    ),
+    Case(
+        "nearness is required or not",
+        scheduling(topology={"level": "rack", "required": True}),
+        scheduling(topology={"level": "rack", "required": "yes please"}),
+        "spec.scheduling.topology.required",
+        "boolean",
+    ),
+    Case(
+        "a queue has a plain name",
+        scheduling(queue="vision-2"),
+        scheduling(queue="Vision"),
+        "spec.scheduling.queue",
+        "should match",
+    ),
+    Case(
+        "a priority class has a name",
+        scheduling(priorityClassName="system-node-critical"),
+        scheduling(priorityClassName="not a class"),
+        "spec.scheduling.priorityClassName",
+        "should match",
+    ),
 )
 
 RUN = (

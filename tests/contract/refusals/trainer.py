@@ -1,14 +1,23 @@
 """Rules of spec.trainer: pods and what they ask for."""
 
+from typing import Any
+
 from tests.contract.refusals.case import (
+    CHOICES,
     LEAST,
     Case,
+    Json,
     gpus,
     merged,
     resources,
     trainer,
     training,
 )
+
+
+def tolerating(**toleration: Any) -> Json:
+    return trainer(tolerations=[toleration])
+
 
 TRAINER = (
     Case(
@@ -74,5 +83,40 @@ TRAINER = (
         merged(gpus(65), training(batchSize=100)),
         "spec.trainer.resourcesPerNode.nvidia.com/gpu",
         "write a number from 0 to 64",
+    ),
+    Case(
+        "a taint has a key",
+        tolerating(key="example.com/dedicated", value="training", effect="NoSchedule"),
+        tolerating(key="a taint", operator="Exists"),
+        "spec.trainer.tolerations",
+        "should match",
+    ),
+    Case(
+        "all taints are meant only by name",
+        tolerating(operator="Exists"),
+        tolerating(operator="Equal"),
+        "spec.trainer.tolerations",
+        "set operator to Exists to tolerate all taints",
+    ),
+    Case(
+        "who tolerates any value names none",
+        tolerating(key="a", operator="Exists"),
+        tolerating(key="a", operator="Exists", value="b"),
+        "spec.trainer.tolerations",
+        "remove value or set operator to Equal",
+    ),
+    Case(
+        "an effect is known",
+        tolerating(key="a", operator="Exists", effect="NoExecute"),
+        tolerating(key="a", operator="Exists", effect="Evict"),
+        "spec.trainer.tolerations",
+        CHOICES,
+    ),
+    Case(
+        "only an eviction can wait",
+        tolerating(key="a", operator="Exists", effect="NoExecute", tolerationSeconds=60),
+        tolerating(key="a", operator="Exists", tolerationSeconds=60),
+        "spec.trainer.tolerations",
+        "remove tolerationSeconds or set effect to NoExecute",
     ),
 )

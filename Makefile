@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 NAME ?= loadstar
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts unit integration e2e generate cluster-up cluster-down cluster-status kubeconfig bench-launch bench-progress bench-trainer fuzz clean
+.PHONY: help demo test lint types contracts unit integration e2e generate cluster-up cluster-down cluster-status kubeconfig bench-launch bench-progress bench-trainer bench-placement fuzz clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -59,6 +59,9 @@ bench-progress: $(VENV)/.ready ## How soon reports of 200 jobs are answered, and
 
 bench-trainer: $(VENV)/.ready ## The training loop against plain PyTorch and Lightning, and a pod's start-up
 	@$(PY) -m tests.bench.trainer
+
+bench-placement: $(VENV)/.ready ## Forecast and placement on recorded traces ($$LOADSTAR_TRACES), against others
+	@$(PY) -m tests.bench.placement
 
 fuzz: $(VENV)/.ready ## A million broken inputs for each parser of what users' containers write
 	@$(PY) -m tests.fuzz

@@ -2,16 +2,9 @@
 
 from dataclasses import dataclass
 
+from tests.bench.launch import Figure
 
-@dataclass(frozen=True)
-class Figure:
-    """One measured number; `target` and `holds` are None where nothing is promised."""
-
-    name: str
-    value: float
-    target: float | None
-    unit: str
-    holds: bool | None
+__all__ = ["Figure", "Section", "at_least", "at_most", "seen"]
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from loadstar.core.commitments import UNCERTAINTY, Commitment, Committed, committed, expected_use
+from loadstar.core.commitments import UNCERTAINTY, Commitment, Committed, committed
 from loadstar.core.families import Families
 from loadstar.core.forecast import SIGNALS
 from loadstar.core.jobs import Placement
@@ -40,7 +41,7 @@ def decided(ago: float, **changes: float | str) -> Commitment:
     return Commitment("node-a", WHOLE, NOW - ago, **changes)  # type: ignore[arg-type]
 
 
-def gpu(values: np.ndarray) -> float:  # type: ignore[type-arg]
+def gpu(values: NDArray[np.float64]) -> float:
     return float(values[0, GPU])
 
 
@@ -105,17 +106,6 @@ def test_an_old_ghost_is_gone() -> None:
 def test_what_a_late_sample_still_shows_in_full_is_taken_off_in_full() -> None:
     found = of_one_node(decided(4000, ended_at=NOW - 60), age=60)
     assert gpu(found.leaving) == pytest.approx(0.8)
-
-
-def test_what_is_assumed_can_be_given_back() -> None:
-    found = of_one_node()
-    use = expected_use(WHOLE, make_snapshot([make_node()]))[0]
-    found.assume(0, use)
-    assert gpu(found.net) == pytest.approx(0.8)
-    assert gpu(found.variance) == pytest.approx((UNCERTAINTY * 0.8) ** 2)
-    found.give_back(0, use)
-    assert not found.net.any()
-    assert not found.variance.any()
 
 
 def test_commitments_to_a_node_that_is_gone_count_nowhere() -> None:

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from loadstar.core.families import EXPECTED_USE, LAG_RANGE, LAG_SECONDS, MOST_FAMILIES, MOST_USE, Families
 from tests.builders import GPU
 
 
-def used(share: float) -> np.ndarray:  # type: ignore[type-arg]
+def used(share: float) -> NDArray[np.float64]:
     """The same share of every signal."""
     return np.full(4, share)
 

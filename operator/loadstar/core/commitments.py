@@ -62,8 +62,7 @@ class Commitment:
 class Committed:
     """What the newest samples don't tell, per node and signal in shares of the node, shape (nodes, signals).
 
-    `coming` is R⁺, `leaving` R⁻ and `variance` the σ² that R⁺ adds to a forecast. `assume` keeps them up with what is
-    placed.
+    `coming` is R⁺, `leaving` R⁻ and `variance` the σ² that R⁺ adds to a forecast.
     """
 
     coming: Array
@@ -74,16 +73,6 @@ class Committed:
     def net(self) -> Array:
         """R⁺ - R⁻: what is added to a forecast before it is clipped to 0..1."""
         return self.coming - self.leaving
-
-    def assume(self, row: int, use: Array) -> None:
-        """A rank of this expected use (a share of the node, per signal) was placed on the node of this row just now."""
-        self.coming[row] += use
-        self.variance[row] += (UNCERTAINTY * use) ** 2
-
-    def give_back(self, row: int, use: Array) -> None:
-        """Undo `assume`."""
-        self.coming[row] -= use
-        self.variance[row] -= (UNCERTAINTY * use) ** 2
 
 
 def visibility(age: Array | float, lag: Array | float = LAG_SECONDS) -> Array:

@@ -1,0 +1,100 @@
+"""Which gangs were placed, and since when they are over: the memory behind R⁺, R⁻, what is learned, and hindsight.
+
+Nothing in it has to survive a restart: gangs that run, and those that ended lately, are in their jobs' statuses.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from loadstar.core.commitments import WINDOW_SECONDS, Commitment, expires_at
+from loadstar.core.families import Families
+from loadstar.core.hindsight import PATIENCE_SECONDS, horizon_ends
+from loadstar.core.jobs import Job, Placement
+from loadstar.core.resources import Resources
+
+LATE_SECONDS = 300.0
+"""The oldest sample that still counts: so much longer a commitment is kept, as such a sample does not show it."""
+
+Key = tuple[str, int]
+"""A job's uid and the second in which its gang was placed, which tells its attempts apart: a status rounds times."""
+
+
+@dataclass(slots=True)
+class Gang:
+    """One placement of a job and what is known of it by now.
+
+    `lag` is the time from its decision to its first visible load, once that was seen, or how long none has been seen
+    where that is longer than its family's; `judged` says that nothing more is to be said of its forecast.
+    """
+
+    uid: str
+    family: str
+    request: Resources
+    placement: Placement
+    ended_at: float | None = None
+    lag: float | None = None
+    judged: bool = False
+
+
+@dataclass(slots=True)
+class Ledger:
+    """All gangs that run, and those that ended so lately that averages still show them or nobody has judged them."""
+
+    families: Families = field(default_factory=Families)
+    _gangs: dict[Key, Gang] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Gang]:
+        return iter(self._gangs.values())
+
+    def __len__(self) -> int:
+        return len(self._gangs)
+
+    def follow(
+        self,
+        running: Iterable[tuple[Job, Placement]],
+        ended: Iterable[tuple[Job, Placement, float]],
+        now: float,
+    ) -> None:
+        """Take in which gangs are placed now, and which are over since when.
+
+        A gang that was placed before and is in neither is over since now: its job was deleted, suspended or starts
+        anew.
+        """
+        living = {self._take_in(job, placement) for job, placement in running}
+        for job, placement, at in ended:
+            self._gangs[self._take_in(job, placement)].ended_at = at
+        for key, gang in self._gangs.items():
+            if gang.ended_at is None and key not in living:
+                gang.ended_at = now
+        self._gangs = {key: gang for key, gang in self._gangs.items() if not _settled(gang, now)}
+
+    def commitments(self, now: float) -> list[Commitment]:
+        """Every rank whose load samples may not show yet, and every ghost."""
+        return [
+            Commitment(
+                rank.node, gang.request, gang.placement.decided_at, gang.family, gang.ended_at, gang.lag
+            )
+            for gang in self._gangs.values()
+            if self._matters(gang, now)
+            for rank in gang.placement.ranks
+        ]
+
+    def _take_in(self, job: Job, placement: Placement) -> Key:
+        key = job.uid, round(placement.decided_at)
+        if key not in self._gangs:
+            judged = placement.hindsight is not None
+            self._gangs[key] = Gang(job.uid, job.family, job.request, placement, judged=judged)
+        return key
+
+    def _matters(self, gang: Gang, now: float) -> bool:
+        if gang.ended_at is not None:
+            return now <= gang.ended_at + WINDOW_SECONDS + LATE_SECONDS
+        lag = self.families.lag(gang.family) if gang.lag is None else gang.lag
+        return now <= expires_at(gang.placement.decided_at, lag) + LATE_SECONDS
+
+
+def _settled(gang: Gang, now: float) -> bool:
+    """Whether it is over and nothing will ask for it any more."""
+    if gang.ended_at is None or now <= gang.ended_at + WINDOW_SECONDS + LATE_SECONDS:
+        return False
+    return gang.judged or now > horizon_ends(gang.placement) + PATIENCE_SECONDS

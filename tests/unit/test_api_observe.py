@@ -8,6 +8,7 @@ import pytest
 from loadstar.api.observe import observe_node, observe_pod, pod_request
 from loadstar.core.pods import Pod, PodPhase
 from loadstar.core.resources import Resources
+from loadstar.core.taints import Effect, Taint
 from tests.builders import GIB
 from tests.contract.jobs import UID
 from tests.contract.refusals import merged
@@ -294,14 +295,20 @@ def test_a_node_that_never_reported_is_not_ready() -> None:
     assert found.node.allocatable == Resources()
 
 
-def test_only_taints_that_keep_pods_away_count() -> None:
+def test_taints_are_known_with_their_values_and_effects() -> None:
     taints = [
         {"key": "a", "effect": "NoSchedule"},
-        {"key": "b", "effect": "NoExecute"},
+        {"key": "b", "effect": "NoExecute", "value": "gone"},
         {"key": "c", "effect": "PreferNoSchedule"},
+        {"key": "d", "effect": "SomethingNew"},
     ]
     found = observe_node(merged(NODE, {"spec": {"taints": taints, "unschedulable": True}}))
-    assert (found.node.taints, found.node.cordoned) == (frozenset({"a", "b"}), True)
+    assert found.node.taints == {
+        Taint("a"),
+        Taint("b", Effect.NO_EXECUTE, "gone"),
+        Taint("c", Effect.PREFER_NO_SCHEDULE),
+    }
+    assert found.node.cordoned
 
 
 def test_a_heartbeat_changes_nothing_of_a_node() -> None:

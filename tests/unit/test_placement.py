@@ -9,6 +9,7 @@ from loadstar.core.placement import Request, Unplaceable, place
 from loadstar.core.resources import Resources
 from loadstar.core.score import NodeLoads
 from loadstar.core.snapshot import Node, Snapshot
+from loadstar.core.taints import Taint
 from loadstar.core.volumes import Operator, Presence, Requirement, Volume
 from tests.builders import (
     GIB,
@@ -55,7 +56,7 @@ NEAR = Volume("data", places=((Requirement("zone", Operator.IN, ("near",)),),))
 REFUSALS: dict[str, tuple[Node, Resources]] = {
     "NotReady": (make_node("bad", ready=False), Resources()),
     "Cordoned": (make_node("bad", cordoned=True), Resources()),
-    "Tainted": (make_node("bad", taints=frozenset({"maintenance"})), Resources()),
+    "Tainted": (make_node("bad", taints=frozenset({Taint("maintenance")})), Resources()),
     "OtherGPUProduct": (make_node("bad", gpu_product="old"), Resources()),
     "VolumeElsewhere": (make_node("bad", labels={"zone": "far"}), Resources()),
     "InsufficientGPUs": (make_node("bad"), Resources(gpus=8)),
@@ -95,7 +96,7 @@ def test_max_load_says_nothing_of_nodes_that_nobody_measured() -> None:
 
 
 def test_gpu_pods_tolerate_the_gpu_taint_and_others_do_not() -> None:
-    snapshot = make_snapshot([make_node("a", taints=frozenset({"nvidia.com/gpu"}))])
+    snapshot = make_snapshot([make_node("a", taints=frozenset({Taint("nvidia.com/gpu")}))])
     assert placed(make_job(gpus=1), snapshot) == ["a"]
     assert refused(make_job(gpus=0), snapshot).rejected[0].reason == "Tainted"
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from loadstar.core.commitments import Commitment, expected_use, invisible_load, visibility
+from loadstar.core.commitments import Commitment, Committed, expected_use, invisible_load, visibility
 from loadstar.core.forecast import SIGNALS, Forecast
 from loadstar.core.load import FreshnessPolicy
 from loadstar.core.resources import Resources
@@ -74,18 +74,23 @@ def forecast_of(value: float, *, age: float = 0.0, band: float = 0.1, change: fl
 
 
 def combined(
-    forecast: Forecast, hidden: float = 0.0, allocated: float = 0.9, alpha: float = 0.1
+    forecast: Forecast, hidden: float = 0.0, allocated: float = 0.9, alpha: float = 0.1, doubt: float = 0.0
 ) -> NodeLoads:
+    share = np.full((1, len(SIGNALS)), allocated)
+    return combine(forecast, coming(hidden, doubt), share, alpha, FreshnessPolicy(90.0, 300.0), WEIGHTS)
+
+
+def coming(share: float, doubt: float = 0.0) -> Committed:
+    """R⁺ of one node, alike in all signals, with its σ."""
     shape = (1, len(SIGNALS))
-    filled = np.full(shape, hidden), np.full(shape, allocated)
-    return combine(forecast, *filled, alpha, FreshnessPolicy(90.0, 300.0), WEIGHTS)
+    return Committed(np.full(shape, share), np.zeros(shape), np.full(shape, doubt**2))
 
 
 def test_a_nodes_load_is_the_weighted_mean_of_its_signals() -> None:
     values = np.array([[0.8, 0.6, 0.4, 0.2]])
     shape = values.shape
     forecast = Forecast(values, np.zeros(shape), values, np.zeros(shape), np.zeros(shape))
-    loads = combine(forecast, np.zeros(shape), np.ones(shape), 0.1, FreshnessPolicy(), WEIGHTS)
+    loads = combine(forecast, coming(0.0), np.ones(shape), 0.1, FreshnessPolicy(), WEIGHTS)
     # 0.5·0.8 + 0.2·0.6 + 0.2·0.4 + 0.1·0.2
     assert loads.current[0] == pytest.approx(0.62)
     assert loads.forecast[0] == pytest.approx(0.62)
@@ -108,6 +113,21 @@ def test_the_plain_rule_moves_by_alpha_times_the_change() -> None:
 def test_a_fresh_band_is_the_root_of_the_weighted_squares() -> None:
     # 0.1·√(0.5² + 0.2² + 0.2² + 0.1²) = 0.1·√0.34
     assert combined(forecast_of(0.5, age=90)).band[0] == pytest.approx(0.1 * 0.34**0.5)
+
+
+def test_a_band_holds_the_doubt_in_what_is_committed_too() -> None:
+    # 90 % of a normal lie within 1.645 σ: √(0.1² + (1.645·0.2)²)·√0.34
+    found = combined(forecast_of(0.5), hidden=0.3, doubt=0.2).band[0]
+    assert found == pytest.approx((0.1**2 + (1.645 * 0.2) ** 2) ** 0.5 * 0.34**0.5)
+
+
+def test_what_leaves_is_taken_off_the_forecast_but_never_below_nothing() -> None:
+    committed = coming(0.0)
+    committed.leaving[:] = 0.3
+    shape = (1, len(SIGNALS))
+    for value, expected in ((0.5, 0.2), (0.1, 0.0)):
+        loads = combine(forecast_of(value), committed, np.ones(shape), 0.1, FreshnessPolicy(), WEIGHTS)
+        assert loads.forecast[0] == pytest.approx(expected)
 
 
 def test_a_stale_band_widens_with_age() -> None:
@@ -134,7 +154,7 @@ def test_a_signal_without_weight_does_not_make_a_node_measured() -> None:
     forecast = forecast_of(0.1)
     forecast.age[0, GPU] = float("nan")
     shape = (1, len(SIGNALS))
-    loads = combine(forecast, np.zeros(shape), np.ones(shape), 0.1, FreshnessPolicy(), GPU_ONLY)
+    loads = combine(forecast, coming(0.0), np.ones(shape), 0.1, FreshnessPolicy(), GPU_ONLY)
     assert not loads.measured[0]
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,10 +11,12 @@ from loadstar.api.outcome import core_result
 from loadstar.api.quantities import InvalidQuantity, byte_count, devices, millicores
 from loadstar.api.record import LONGEST_SENTENCE, ErrorRecord, FinalRecord, parse_record
 from loadstar.api.text import last_words
+from loadstar.core.devices import is_gpu
 from loadstar.core.pods import Pod, PodPhase
-from loadstar.core.resources import Resources
+from loadstar.core.resources import Resources, devices_of
 from loadstar.core.results import Result
 from loadstar.core.snapshot import Node
+from loadstar.core.taints import Effect, Taint
 
 Raw = Mapping[str, Any]
 
@@ -87,7 +89,7 @@ def pod_request(spec: Raw) -> Resources:
     for container in spec.get("containers") or ():
         running += _container_request(container)
     total = _larger(peak, running) + _resources(spec.get("overhead") or {})
-    return Resources(total.cpu, total.memory, total.gpus, pods=1)
+    return replace(total, pods=1)
 
 
 def observe_node(raw: Raw) -> ObservedNode:
@@ -104,7 +106,11 @@ def observe_node(raw: Raw) -> ObservedNode:
         ready=is_ready,
         cordoned=bool(spec.get("unschedulable")),
         gpu_product=names.get(labels.GPU_PRODUCT_LABEL),
-        taints=frozenset(t["key"] for t in taints if t.get("effect") in {"NoSchedule", "NoExecute"}),
+        taints=frozenset(
+            Taint(t["key"], Effect(t["effect"]), t.get("value") or "")
+            for t in taints
+            if t.get("effect") in set(Effect)
+        ),
         labels=names,
     )
     since = None if is_ready or ready is None else _seconds(ready.get("lastTransitionTime"))
@@ -230,6 +236,13 @@ def _resources(amounts: Raw) -> Resources:
         cpu=_amount(amounts.get("cpu"), millicores),
         memory=_amount(amounts.get("memory"), byte_count),
         gpus=_amount(amounts.get(labels.GPU_RESOURCE), devices),
+        devices=devices_of(
+            {
+                name: _amount(amount, devices)
+                for name, amount in amounts.items()
+                if is_gpu(name) and name != labels.GPU_RESOURCE
+            }
+        ),
     )
 
 
@@ -244,7 +257,14 @@ def _amount(quantity: Any, read: Any) -> int:
 
 
 def _larger(a: Resources, b: Resources) -> Resources:
-    return Resources(max(a.cpu, b.cpu), max(a.memory, b.memory), max(a.gpus, b.gpus))
+    counts = dict(a.devices)
+    larger = {name: max(count, counts.get(name, 0)) for name, count in b.devices}
+    return Resources(
+        max(a.cpu, b.cpu),
+        max(a.memory, b.memory),
+        max(a.gpus, b.gpus),
+        devices=devices_of({**counts, **larger}),
+    )
 
 
 def _seconds(text: Any) -> float | None:

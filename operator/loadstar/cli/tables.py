@@ -65,7 +65,7 @@ def nodes_table(nodes: Objects, pods: Objects) -> Table:
             continue
         takes = requested.get(node.name, Resources())
         state = ["ready" if node.ready else "not ready"] + (["cordoned"] if node.cordoned else [])
-        state += [f"taint {taint}" for taint in sorted(node.taints)]
+        state += [f"taint {taint}" for taint in sorted(map(str, node.taints))]
         table.add_row(
             Text(node.name),
             Text(node.gpu_product or ""),

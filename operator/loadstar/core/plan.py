@@ -3,17 +3,18 @@
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
 from loadstar.core import queue
-from loadstar.core.commitments import COLUMNS, Commitment, expected_use, invisible_load
-from loadstar.core.forecast import Forecast, TrendForecaster
-from loadstar.core.jobs import Job, Placement, Policy
+from loadstar.core.commitments import Commitment, committed
+from loadstar.core.families import Families
+from loadstar.core.forecast import TrendForecaster
+from loadstar.core.jobs import Job, Placement, Policy, Scheduling
 from loadstar.core.load import FreshnessPolicy
-from loadstar.core.placement import Request, Unplaceable, place
-from loadstar.core.score import NodeLoads, Weights, combine
+from loadstar.core.placement import Placer
+from loadstar.core.refusals import Unplaceable
+from loadstar.core.score import Weights
+from loadstar.core.shape import Criteria
 from loadstar.core.snapshot import Snapshot
+from loadstar.core.view import LoadView
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,7 @@ class Loads:
     freshness: FreshnessPolicy
     weights: Weights
     health: MetricsHealth
+    families: Families = field(default_factory=Families)
 
 
 @dataclass(slots=True)
@@ -61,7 +63,8 @@ def plan(
 ) -> dict[str, Offer]:
     """An offer for every waiting job by uid. Takes what it places from `snapshot` and moves `turn`."""
     # 1. Heads: the waiting jobs, in order; and what every forecast of this cycle has in common.
-    view = _View(snapshot, loads, invisible_load(commitments, snapshot, now), now)
+    view = LoadView(snapshot, loads, committed(commitments, snapshot, now, loads.families), now)
+    placer = Placer(snapshot, view, Criteria(loads.weights), now)
     offers: dict[str, Offer] = {}
     refused: dict[Hashable, Unplaceable] = {}
     position, closed_by = 0, None
@@ -77,10 +80,10 @@ def plan(
         else:
             # 4. Filter, score and choose for the whole gang.
             last_turn = snapshot.row(turn.node) if turn.node else None
-            outcome = place(Request(job, view.node_loads(job), loads.weights, last_turn, now), snapshot)
+            outcome = placer.place(job, last_turn)
         if isinstance(outcome, Placement):
             # 5. What is placed is assumed at once: its devices are taken, its load is committed.
-            view.assume(job, outcome)
+            placer.assume(job, outcome)
             if job.scheduling.policy is Policy.ROUND_ROBIN:
                 turn.node = outcome.ranks[-1].node
             offers[job.uid] = Offer(outcome, loads.health)
@@ -97,37 +100,9 @@ def node_forecasts(
     snapshot: Snapshot, commitments: Iterable[Commitment], loads: Loads, horizon: float, now: float
 ) -> dict[str, float]:
     """Ĉ(t + horizon) of every node, commitments included: what a cycle would rank by now."""
-    hidden = invisible_load(commitments, snapshot, now)
-    allocated = snapshot.allocated_share()[:, COLUMNS]
-    forecast = loads.forecaster.forecast(snapshot.names, horizon, now)
-    combined = combine(forecast, hidden, allocated, 0.0, loads.freshness, loads.weights)
+    view = LoadView(snapshot, loads, committed(commitments, snapshot, now, loads.families), now)
+    combined = view.loads(Scheduling(horizon=horizon))
     return {name: float(load) for name, load in zip(snapshot.names, combined.forecast, strict=True)}
-
-
-@dataclass(slots=True)
-class _View:
-    """The cycle's picture of load: forecasts once per horizon, R⁺ kept up with every placement."""
-
-    snapshot: Snapshot
-    loads: Loads
-    hidden: NDArray[np.float64]
-    now: float
-    forecasts: dict[float, Forecast] = field(default_factory=dict)
-
-    def node_loads(self, job: Job) -> NodeLoads:
-        horizon = job.scheduling.horizon
-        if horizon not in self.forecasts:
-            self.forecasts[horizon] = self.loads.forecaster.forecast(self.snapshot.names, horizon, self.now)
-        allocated = self.snapshot.allocated_share()[:, COLUMNS]
-        alpha, loads = job.scheduling.alpha, self.loads
-        return combine(self.forecasts[horizon], self.hidden, allocated, alpha, loads.freshness, loads.weights)
-
-    def assume(self, job: Job, placement: Placement) -> None:
-        own_use = expected_use(job.request, self.snapshot)
-        for rank in placement.ranks:
-            self.snapshot.take(rank.node, job.request)
-            row = self.snapshot.row(rank.node)
-            self.hidden[row] += own_use[row]
 
 
 def _alike(job: Job) -> Hashable:

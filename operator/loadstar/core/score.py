@@ -1,15 +1,18 @@
 """From forecasts to one load per node, and from loads to scores with their terms (bigger is better)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loadstar.core.commitments import Committed
 from loadstar.core.forecast import NORMAL_90, SIGNALS, Forecast, feedback
 from loadstar.core.load import FreshnessPolicy, Signal
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,17 @@ class Weights:
     overload: float = 1.0
     load: float = 0.2
     fragmentation: float = 0.05
+    network_split: float = 0.1
+    watts: float = 0.02
+    health: float = 0.1
+    sharing: float = 0.1
+    discouraged: float = 0.1
+    of_signals: Array = field(init=False, repr=False, compare=False)
+    """The signals' weights in the order of SIGNALS, as shares of their sum."""
+
+    def __post_init__(self) -> None:
+        weights = np.array([self.signals.get(signal, 0.0) for signal in SIGNALS])
+        object.__setattr__(self, "of_signals", weights / weights.sum())
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,34 +50,51 @@ class NodeLoads:
     band: Array
     measured: NDArray[np.bool_]
 
+    def rows(self, rows: Rows) -> "NodeLoads":
+        """A copy of these nodes' loads."""
+        return NodeLoads(
+            self.current[rows],
+            self.plain_feedback[rows],
+            self.forecast[rows],
+            self.band[rows],
+            self.measured[rows],
+        )
+
+    def update(self, rows: Rows, loads: "NodeLoads") -> None:
+        """Overwrite these nodes' loads."""
+        self.current[rows] = loads.current
+        self.plain_feedback[rows] = loads.plain_feedback
+        self.forecast[rows] = loads.forecast
+        self.band[rows] = loads.band
+        self.measured[rows] = loads.measured
+
 
 def combine(
     forecast: Forecast,
-    hidden: Array,
+    committed: Committed,
     allocated: Array,
     alpha: float,
     policy: FreshnessPolicy,
     weights: Weights,
 ) -> NodeLoads:
-    """The weighted mean over signals of Ĉ = clip(f(C, ΔC) + R⁺, 0, 1), per node.
+    """The weighted mean over signals of Ĉ = clip(f(C, ΔC) + R⁺ - R⁻, 0, 1), per node.
 
-    `hidden` is R⁺ and `allocated` the allocated share, both of shape (nodes, signals). A missing signal is replaced
-    by the allocated share, which already holds what is committed; a stale one widens its band.
+    `allocated` is the allocated share, of shape (nodes, signals) as all the others. A missing signal is replaced by
+    it, as it already holds what is committed; a stale one widens its band, and so does the doubt in what is committed.
     """
     missing = ~(forecast.age <= policy.missing_seconds)
-    weight = np.array([weights.signals.get(signal, 0.0) for signal in SIGNALS])
-    weight = weight / weight.sum()
+    weight = weights.of_signals
 
     def mean(value: Array) -> Array:
         return np.asarray(np.where(missing, allocated, value) @ weight)
 
     widened = forecast.band * np.maximum(1.0, np.nan_to_num(forecast.age) / policy.fresh_seconds)
-    band = np.where(missing, 0.0, np.minimum(widened, 1.0))
+    variance = np.minimum(widened, 1.0) ** 2 + NORMAL_90**2 * committed.variance
     return NodeLoads(
         current=mean(forecast.current),
         plain_feedback=mean(feedback(forecast.current, forecast.change, alpha)),
-        forecast=mean(np.clip(forecast.value + hidden, 0.0, 1.0)),
-        band=np.sqrt((band * weight) ** 2 @ np.ones(len(SIGNALS))),
+        forecast=mean(np.clip(forecast.value + committed.net, 0.0, 1.0)),
+        band=np.sqrt(np.where(missing, 0.0, variance) @ weight**2),
         measured=np.asarray(~missing[:, weight > 0].all(axis=1)),
     )
 
@@ -75,16 +106,29 @@ class Scores:
     total: Array
     terms: Mapping[str, Array]
 
+    def update(self, rows: Rows, scores: "Scores") -> None:
+        """Overwrite these nodes' scores."""
+        self.total[rows] = scores.total
+        for name, values in self.terms.items():
+            values[rows] = scores.terms[name]
+
 
 def _of(terms: Mapping[str, Array]) -> Scores:
-    return Scores(total=np.sum(list(terms.values()), axis=0), terms=terms)
+    total = sum(terms.values(), start=np.zeros(()))
+    return Scores(total=np.asarray(total), terms=terms)
 
 
-def predictive(loads: NodeLoads, own_use: Array, free_share_after: Array, weights: Weights) -> Scores:
-    """-E[(L - θ)⁺] - w·L - w·fragmentation, L the node's forecast load with the new gang on it.
+def predictive(
+    loads: NodeLoads,
+    own_use: Array,
+    fragmentation: Array,
+    weights: Weights,
+    others: Mapping[str, Array] = MappingProxyType({}),
+) -> Scores:
+    """-E[(L - θ)⁺] - w·L - w·fragmentation, L the node's forecast load with the new gang on it, and `others`.
 
-    `own_use` is the gang's expected load on each node, `free_share_after` the share of the node's GPUs that would
-    stay free: capacity that only smaller jobs can use.
+    `own_use` is the gang's expected load on each node, `fragmentation` the share of the node's GPUs that the placement
+    makes useless to the jobs to come. `others` are terms already weighed, at most 0.
     """
     mean = loads.forecast + own_use
     overload = expected_excess(mean, loads.band / NORMAL_90, weights.hot)
@@ -92,7 +136,8 @@ def predictive(loads: NodeLoads, own_use: Array, free_share_after: Array, weight
         {
             "overload": -weights.overload * overload,
             "load": -weights.load * mean,
-            "fragmentation": -weights.fragmentation * free_share_after,
+            "fragmentation": -weights.fragmentation * fragmentation,
+            **others,
         }
     )
 

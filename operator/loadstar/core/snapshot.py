@@ -1,97 +1,116 @@
-"""The cluster's nodes as arrays at one moment: what they offer, what is taken, what is assumed.
+"""The cluster's nodes at one moment: what is taken on them, what is assumed, how they are."""
 
-Rows are nodes in the order of their names; the four columns are CPU (millicores), memory (bytes), GPUs and pods.
-"""
-
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loadstar.core.fleet import CPU, GPUS, MEMORY, PODS, Amounts, Fleet, Mask, Node, Rows
+from loadstar.core.health import Health
 from loadstar.core.resources import Resources
 from loadstar.core.volumes import Volume
 
-Matrix = NDArray[np.int64]
-Mask = NDArray[np.bool_]
+__all__ = ["CPU", "GPUS", "MEMORY", "PODS", "Mask", "Node", "Rows", "Snapshot", "Undo"]
 
-CPU, MEMORY, GPUS, PODS = range(4)
+Undo = Callable[[], None]
+Shares = NDArray[np.float64]
 
-GPU_TAINT = "nvidia.com/gpu"
-"""GPU nodes are commonly tainted with this key; pods that request GPUs tolerate it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One node. `taints` are the keys of its taints that keep pods away (NoSchedule, NoExecute).
-
-    `labels` are kept for the rare volume that only some nodes can mount.
-    """
-
-    name: str
-    allocatable: Resources
-    ready: bool = True
-    cordoned: bool = False
-    gpu_product: str | None = None
-    taints: frozenset[str] = frozenset()
-    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+HOST = [CPU, MEMORY, PODS]
 
 
 class Snapshot:
-    """Free capacity of every node; `take` assumes a request on a node and returns its undo."""
+    """Free capacity of every node; `take` assumes a request on a node and returns its undo.
 
-    def __init__(self, nodes: Iterable[Node], requested: Mapping[str, Resources]) -> None:
+    `free` and `allocatable` have the fleet's rows and columns. `changes` are the rows that were taken from or given to,
+    in order: what is worked out from `free` stays true of all rows that come not after where it was read.
+    """
+
+    def __init__(
+        self,
+        nodes: Iterable[Node] | Fleet,
+        requested: Mapping[str, Resources],
+        health: Mapping[str, Health] | None = None,
+    ) -> None:
         """`requested` is the sum of what pods on a node request and of what is assumed there."""
-        self.nodes = tuple(sorted(nodes, key=lambda node: node.name))
-        self.names = tuple(node.name for node in self.nodes)
-        self._row = {name: row for row, name in enumerate(self.names)}
-        self.allocatable = _matrix(node.allocatable for node in self.nodes)
-        self.ready = _mask(node.ready for node in self.nodes)
-        self.cordoned = _mask(node.cordoned for node in self.nodes)
-        self.tainted = _mask(bool(node.taints) for node in self.nodes)
-        self.tainted_for_gpu_pods = _mask(bool(node.taints - {GPU_TAINT}) for node in self.nodes)
-        self.free = self.allocatable - _matrix(requested.get(name, Resources()) for name in self.names)
+        self.fleet = nodes if isinstance(nodes, Fleet) else Fleet(nodes)
+        self.nodes, self.names = self.fleet.nodes, self.fleet.names
+        self.allocatable, self.ready, self.cordoned = (
+            self.fleet.allocatable,
+            self.fleet.ready,
+            self.fleet.cordoned,
+        )
+        self.free: Amounts = self.allocatable.copy(order="F")
+        for name, amount in requested.items():
+            row = self.fleet.rows.get(name)
+            if row is not None:
+                self.free[row] -= self.fleet.vector(amount)
+        self.changes: list[int] = []
+        self.health = {
+            self.fleet.rows[name]: h for name, h in (health or {}).items() if name in self.fleet.rows
+        }
 
-    def take(self, node: str, request: Resources) -> Callable[[], None]:
+    def take(self, node: str, request: Resources) -> Undo:
         """Assume `request` on `node`; the returned function gives it back."""
-        row, amount = self._row[node], _row(request)
-        self.free[row] -= amount
+        return self._move(self.fleet.rows[node], -self.fleet.vector(request))
 
-        def undo() -> None:
-            self.free[row] += amount
+    def give(self, node: str, request: Resources) -> Undo:
+        """Assume that `request` ends on `node`; the returned function takes it back."""
+        return self._move(self.fleet.rows[node], self.fleet.vector(request))
 
-        return undo
+    def _move(self, row: int, amount: Amounts) -> Undo:
+        def move(change: Amounts) -> None:
+            self.free[row] += change
+            self.changes.append(row)
+
+        move(amount)
+        return lambda: move(-amount)
 
     def row(self, name: str) -> int | None:
         """The row of a node, None when it is not in the snapshot."""
-        return self._row.get(name)
+        return self.fleet.rows.get(name)
+
+    def vector(self, request: Resources) -> Amounts:
+        """A request in the columns of `free`."""
+        return self.fleet.vector(request)
+
+    def domains(self, level: str) -> Rows:
+        """The code of each node's domain at a level of the topology, -1 where it has none."""
+        return self.fleet.domains(level)
 
     def offers(self, gpu_products: frozenset[str]) -> Mask:
         """Which nodes have GPUs of one of these products."""
-        return _mask(node.gpu_product in gpu_products for node in self.nodes)
+        return self.fleet.offers(gpu_products)
 
     def reaches(self, volumes: Iterable[Volume]) -> Mask:
         """Which nodes can mount all of these."""
-        reached = np.ones(len(self.nodes), dtype=np.bool_)
-        for volume in volumes:
-            if not volume.everywhere:
-                reached &= _mask(volume.reaches(node.name, node.labels) for node in self.nodes)
-        return reached
+        return self.fleet.reaches(volumes)
 
-    def allocated_share(self) -> NDArray[np.float64]:
-        """Taken over allocatable in 0..1, shape (nodes, 4); 0 where a node has none of a resource."""
-        taken = (self.allocatable - self.free).astype(float)
-        share = np.divide(taken, self.allocatable, out=np.zeros_like(taken), where=self.allocatable > 0)
-        return np.asarray(np.clip(share, 0.0, 1.0))
+    def allocated_share(self, rows: Rows | slice = slice(None)) -> Shares:
+        """Taken over allocatable in 0..1, shape (nodes, 4); 0 where a node has none of a resource.
+
+        Parts of GPUs count as such: half of the slices of one of two GPUs taken is a quarter.
+        """
+        return np.clip(self._share(self.allocatable[rows] - self.free[rows], rows), 0.0, 1.0)
+
+    def share_of(self, request: Resources, rows: Rows | slice = slice(None)) -> Shares:
+        """The share of each node that a request would take, shape (nodes, 4); 0 where a node has none of a resource."""
+        return self._share(self.fleet.vector(request)[None, :], rows)
+
+    def shares(self, rows: Rows, requests: Sequence[Resources]) -> Shares:
+        """The share that each request takes of the node of its row, shape (requests, 4)."""
+        return self._share(self.fleet.matrix(requests), rows)
+
+    def _share(self, amounts: Amounts, rows: Rows | slice) -> Shares:
+        offered = self.allocatable[rows]
+        share = np.zeros((len(offered), PODS + 1), order="F")
+        for column in HOST:
+            _divide(amounts[:, column], offered[:, column], share[:, column])
+        parts = sum(
+            amounts[:, column] * self.fleet.parts(kind)[rows] for kind, column in self.fleet.columns.items()
+        )
+        _divide(np.asarray(parts), self.fleet.gpus[rows], share[:, GPUS])
+        return share
 
 
-def _row(resources: Resources) -> Matrix:
-    return np.array([resources.cpu, resources.memory, resources.gpus, resources.pods], dtype=np.int64)
-
-
-def _matrix(rows: Iterable[Resources]) -> Matrix:
-    return np.array([(r.cpu, r.memory, r.gpus, r.pods) for r in rows], dtype=np.int64).reshape(-1, 4)
-
-
-def _mask(rows: Iterable[bool]) -> Mask:
-    return np.fromiter(rows, dtype=np.bool_)
+def _divide(amount: Shares | Amounts, offered: Shares | Amounts, into: Shares) -> None:
+    np.divide(amount, offered, out=into, where=offered > 0)

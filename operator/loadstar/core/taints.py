@@ -21,6 +21,9 @@ class Taint:
     effect: Effect = Effect.NO_SCHEDULE
     value: str = ""
 
+    def __str__(self) -> str:
+        return f"{self.key}{f'={self.value}' if self.value else ''}:{self.effect}"
+
 
 @dataclass(frozen=True, slots=True)
 class Toleration:

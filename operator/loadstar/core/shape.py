@@ -1,0 +1,173 @@
+"""Jobs that ask alike are refused and scored alike: worked out once, then only for nodes that changed."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadstar.core import devices, filters, score
+from loadstar.core.fragmentation import MILLI, Ask, Fragmentation
+from loadstar.core.jobs import Job, Policy
+from loadstar.core.score import NodeLoads, Scores, Weights
+from loadstar.core.snapshot import CPU, GPUS, MEMORY, Mask, Rows, Snapshot
+from loadstar.core.view import Expected
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """What all placements are judged by.
+
+    Without `fragmentation` (the usual requests of this cluster) what stays free on a node stands for it. `levels` are
+    labels of the topology, nearest first: a gang that wishes nothing else is kept together on the first one that any
+    node has.
+    """
+
+    weights: Weights
+    fragmentation: Fragmentation | None = None
+    levels: tuple[str, ...] = ()
+
+
+def alike(job: Job, expected: Expected) -> Hashable:
+    """Jobs of equal keys may share a Shape."""
+    wishes = job.scheduling
+    return (
+        job.request,
+        job.ranks > 1,
+        wishes.policy,
+        wishes.alpha,
+        wishes.horizon,
+        wishes.max_load,
+        wishes.gpu_products,
+        wishes.gpu_memory,
+        wishes.tolerations,
+        wishes.topology,
+        job.volumes,
+        expected.alike(job),
+    )
+
+
+class Shape:
+    """Refusals and scores of every node for one kind of job, true of the snapshot after `refresh`.
+
+    `codes` are refusals (filters.Codes), `scores` the terms, `ranking` the totals as compared: to nine decimals.
+    """
+
+    def __init__(self, job: Job, snapshot: Snapshot, expected: Expected, criteria: Criteria) -> None:
+        self._job, self._snapshot, self._expected, self._criteria = job, snapshot, expected, criteria
+        self._asked = filters.amounts(job.request, snapshot)
+        self._nature = filters.by_nature(job, snapshot)
+        self._own_use = expected.own_use(job)
+        self._others = _other_terms(job, snapshot, criteria.weights)
+        self._kinds = _product_numbers(criteria.fragmentation, snapshot)
+        self._ask = Ask(job.request.cpu, job.request.memory, job.request.gpus)
+        self._everywhere = np.arange(len(snapshot.nodes))
+        self.loads = expected.loads(job.scheduling)
+        self.codes, self.scores = self._evaluate(self._everywhere)
+        self.ranking = np.round(self.scores.total, 9)
+        self._seen = len(snapshot.changes)
+        self._eligible: Mask | None = None
+
+    @property
+    def eligible(self) -> Mask:
+        """Which nodes could take a rank if nothing ran on them."""
+        if self._eligible is None:
+            self._eligible = (self._nature < 0) & filters.large_enough(self._asked, self._snapshot)
+        return self._eligible
+
+    def refresh(self) -> None:
+        """Work out anew what changed in the snapshot since the last time."""
+        seen = len(self._snapshot.changes)
+        if self._seen == seen:
+            return
+        rows = np.array(sorted(set(self._snapshot.changes[self._seen :])), dtype=np.intp)
+        self.loads = self._expected.loads(self._job.scheduling)
+        codes, scores = self._evaluate(rows)
+        self.codes[rows] = codes
+        self.scores.update(rows, scores)
+        self.ranking[rows] = np.round(scores.total, 9)
+        self._seen = seen
+
+    def _evaluate(self, rows: Rows) -> tuple[filters.Codes, Scores]:
+        """Refusals and scores of these rows."""
+        use = filters.by_use(self._asked, self._job.scheduling.max_load, self.loads, self._snapshot, rows)
+        nature = self._nature[rows]
+        return np.where(nature >= 0, nature, use), self._score(rows, self.loads.rows(rows))
+
+    def _score(self, rows: Rows, loads: NodeLoads) -> Scores:
+        match self._job.scheduling.policy:
+            case Policy.PREDICTIVE:
+                others = {name: values[rows] for name, values in self._others.items()}
+                fragmentation = self._fragmentation(rows)
+                return score.predictive(
+                    loads, self._own_use[rows], fragmentation, self._criteria.weights, others
+                )
+            case Policy.FEEDBACK:
+                return score.plain_feedback(loads)
+            case Policy.LEAST_LOADED:
+                return score.least_loaded(loads)
+            case Policy.ROUND_ROBIN:
+                return score.round_robin(len(rows), None)
+
+    def _fragmentation(self, rows: Rows) -> Array:
+        """The share of each node's GPUs that a rank there makes useless to the usual jobs."""
+        tables, free, request = self._criteria.fragmentation, self._snapshot.free, self._job.request
+        if tables is None or request.devices:
+            return self._left_free(rows)
+        gpus = free[rows, GPUS]
+        growth = tables.whole_growth(self._ask, free[rows, CPU], free[rows, MEMORY], gpus, self._kinds[rows])
+        offered = MILLI * self._snapshot.allocatable[rows, GPUS]
+        share = np.divide(
+            growth, offered, out=np.zeros(len(rows)), where=(offered > 0) & (gpus >= request.gpus)
+        )
+        return np.asarray(share)
+
+    def _left_free(self, rows: Rows) -> Array:
+        """The share of each node's GPUs, of the kind that is asked for, that would stay free."""
+        kind, asked = next(iter(self._job.request.devices), (devices.GPU, self._job.request.gpus))
+        column = self._snapshot.fleet.columns.get(kind, GPUS)
+        offered = self._snapshot.allocatable[rows, column]
+        left = (self._snapshot.free[rows, column] - asked).astype(float)
+        share = np.divide(left, offered, out=np.zeros(len(rows)), where=offered > 0)
+        return np.asarray(np.clip(share, 0.0, 1.0))
+
+
+def _product_numbers(tables: Fragmentation | None, snapshot: Snapshot) -> Rows:
+    products = snapshot.fleet.products
+    if tables is None or not products.values:
+        return products.codes
+    return tables.kinds([product or "" for product in products.values])[products.codes]
+
+
+def _other_terms(job: Job, snapshot: Snapshot, weights: Weights) -> Mapping[str, Array]:
+    """The terms that stay as they are while gangs are placed; only those in which nodes differ."""
+    parts = snapshot.fleet.parts(devices.GPU) if job.request.gpus else np.ones(len(snapshot.nodes))
+    terms = {
+        "sharing": -weights.sharing * (1.0 - parts),
+        "discouraged": -weights.discouraged * snapshot.fleet.discourages(filters.tolerations(job)),
+    }
+    if filters.asked_gpus(job.request):
+        terms["health"] = -weights.health * _unease(snapshot)
+        terms["watts"] = -weights.watts * _watts(snapshot)
+    return {name: np.asarray(values + 0.0) for name, values in terms.items() if values.any()}
+
+
+def _unease(snapshot: Snapshot) -> Array:
+    unease = np.zeros(len(snapshot.nodes))
+    for row, health in snapshot.health.items():
+        unease[row] = health.unease
+    return unease
+
+
+def _watts(snapshot: Snapshot) -> Array:
+    """What a GPU at work draws more than one at rest, over the most that any draws; the mean where it is not known."""
+    known = {row: h.working_watts for row, h in snapshot.health.items()}
+    watts = {row: value for row, value in known.items() if value is not None}
+    most = max((snapshot.health[row].full_watts or 0.0 for row in watts), default=0.0)
+    if most <= 0.0:
+        return np.zeros(len(snapshot.nodes))
+    shares = np.full(len(snapshot.nodes), sum(watts.values()) / len(watts) / most)
+    shares[list(watts)] = np.array(list(watts.values())) / most
+    return shares

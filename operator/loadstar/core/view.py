@@ -1,0 +1,158 @@
+"""The picture of load that one cycle decides by, kept true as gangs are placed."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field, fields
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadstar.core.commitments import COLUMNS, UNCERTAINTY, Committed, expected_use
+from loadstar.core.families import Families
+from loadstar.core.forecast import Forecast
+from loadstar.core.jobs import Job, Placement, Policy, Scheduling
+from loadstar.core.load import FreshnessPolicy
+from loadstar.core.score import NodeLoads, Weights, combine
+from loadstar.core.snapshot import Rows, Snapshot, Undo
+
+Array = NDArray[np.float64]
+
+
+class Forecaster(Protocol):
+    """Whoever forecasts the nodes' signals."""
+
+    def forecast(self, nodes: tuple[str, ...], horizon_seconds: float, now: float) -> Forecast:
+        """Of these nodes, in their order."""
+        ...
+
+
+class Known(Protocol):
+    """What is known of load when a cycle begins."""
+
+    @property
+    def forecaster(self) -> Forecaster: ...
+    @property
+    def freshness(self) -> FreshnessPolicy: ...
+    @property
+    def weights(self) -> Weights: ...
+    @property
+    def families(self) -> Families: ...
+
+
+class Expected(Protocol):
+    """Where a placement's loads come from."""
+
+    def loads(self, scheduling: Scheduling) -> NodeLoads:
+        """Every node's load as a job with these wishes sees it, true of the snapshot as it is now. To be read only."""
+        ...
+
+    def own_use(self, job: Job) -> Array:
+        """The load that one rank of the job is expected to add to each node."""
+        ...
+
+    def alike(self, job: Job) -> Hashable:
+        """Equal for jobs of which the same is expected, if they ask for the same."""
+        ...
+
+    def assume(self, job: Job, placement: Placement) -> list[Undo]:
+        """Count the gang's load on its nodes; each returned function takes one rank's back."""
+        ...
+
+
+@dataclass(slots=True)
+class _Picture:
+    forecast: Forecast
+    loads: NodeLoads
+    seen: int
+    """How many of the snapshot's changes it knows."""
+
+
+@dataclass(slots=True)
+class LoadView:
+    """Forecasts once per horizon; R⁺ with every gang that is placed; after that, only nodes that changed are redone."""
+
+    snapshot: Snapshot
+    known: Known
+    committed: Committed
+    now: float
+    _pictures: dict[tuple[float, float], _Picture] = field(default_factory=dict)
+    _forecasts: dict[float, Forecast] = field(default_factory=dict)
+    _assumed: dict[int, "_Assumed"] = field(default_factory=dict)
+
+    def loads(self, scheduling: Scheduling) -> NodeLoads:
+        """See Expected."""
+        alpha = scheduling.alpha if scheduling.policy is Policy.FEEDBACK else 0.0
+        key = scheduling.horizon, alpha
+        seen = len(self.snapshot.changes)
+        picture = self._pictures.get(key)
+        if picture is None:
+            forecast = self._forecast(scheduling.horizon)
+            picture = _Picture(forecast, self._combined(forecast, slice(None), alpha), seen)
+            self._pictures[key] = picture
+        elif picture.seen < seen:
+            rows = np.unique(np.array(self.snapshot.changes[picture.seen :], dtype=np.intp))
+            picture.loads.update(rows, self._combined(picture.forecast, rows, alpha))
+            picture.seen = seen
+        return picture.loads
+
+    def own_use(self, job: Job) -> Array:
+        """See Expected."""
+        use = expected_use(job.request, self.snapshot, self.known.families.use(job.family))
+        return use @ self.known.weights.of_signals
+
+    def alike(self, job: Job) -> Hashable:
+        """See Expected."""
+        return self.known.families.use(job.family).tobytes()
+
+    def assume(self, job: Job, placement: Placement) -> list[Undo]:
+        """See Expected. Takes nothing from the snapshot: that is the caller's, and tells this view what changed."""
+        rows = np.array([self.snapshot.row(rank.node) for rank in placement.ranks], dtype=np.intp)
+        asked = self.snapshot.shares(rows, [job.request] * len(rows))[:, COLUMNS]
+        uses = self.known.families.use(job.family) * asked
+        return [self._add(int(row), use) for row, use in zip(rows, uses, strict=True)]
+
+    def _add(self, row: int, use: Array) -> Undo:
+        if row not in self._assumed:
+            self._assumed[row] = _Assumed(
+                self.committed.coming[row].copy(), self.committed.variance[row].copy()
+            )
+        assumed = self._assumed[row]
+        entry = (use,)
+        assumed.uses.append(entry)
+        assumed.write(self.committed, row)
+
+        def undo() -> None:
+            # By identity: two ranks of the same use are not the same rank. Summed anew, so that nothing is left over.
+            assumed.uses[:] = [other for other in assumed.uses if other is not entry]
+            assumed.write(self.committed, row)
+
+        return undo
+
+    def _forecast(self, horizon: float) -> Forecast:
+        if horizon not in self._forecasts:
+            self._forecasts[horizon] = self.known.forecaster.forecast(self.snapshot.names, horizon, self.now)
+        return self._forecasts[horizon]
+
+    def _combined(self, forecast: Forecast, rows: Rows | slice, alpha: float) -> NodeLoads:
+        part = Forecast(*(getattr(forecast, each.name)[rows] for each in fields(forecast)))
+        committed = Committed(
+            self.committed.coming[rows], self.committed.leaving[rows], self.committed.variance[rows]
+        )
+        allocated = self.snapshot.allocated_share(rows)[:, COLUMNS]
+        return combine(part, committed, allocated, alpha, self.known.freshness, self.known.weights)
+
+
+@dataclass(slots=True)
+class _Assumed:
+    """What one node's R⁺ and its variance were before anything was assumed, and what was assumed since."""
+
+    coming: Array
+    variance: Array
+    uses: list[tuple[Array]] = field(default_factory=list)
+
+    def write(self, committed: Committed, row: int) -> None:
+        coming, variance = self.coming.copy(), self.variance.copy()
+        for (use,) in self.uses:
+            coming += use
+            variance += (UNCERTAINTY * use) ** 2
+        committed.coming[row], committed.variance[row] = coming, variance

@@ -103,11 +103,72 @@ def test_a_message_cannot_steer_the_terminal() -> None:
 
 
 def test_an_explanation_holds_every_nodes_numbers_and_the_nodes_refused() -> None:
-    text = printed(explanation(job(phase="Running", placement=PLACEMENT)))
+    text = printed(explanation(job(phase="Running", placement=PLACEMENT), NOW))
     for words in ("policy predictive", "300 s ahead", "0.7012", "0.3104", "overload", "-0.024", "0,1"):
         assert words in text
     assert "InsufficientGPUs" in text
     assert "gpu-9 has 0 of 2 GPUs free" in text
+
+
+OTHER = {
+    "name": "gpu-2",
+    "load": "0.1",
+    "forecast": "0.55",
+    "score": "-0.094",
+    "terms": {"overload": "-0.072", "load": "-0.022", "health": "0.0000"},
+}
+HINDSIGHT = {
+    "horizonReachedAt": "2026-11-22T11:55:00.000000Z",
+    "load": "0.4810",
+    "error": "-0.0302",
+    "persistenceError": "0.0815",
+    "withinBand": "1.0000",
+    "regret": "0.0000",
+}
+
+
+def test_the_best_others_stand_beside_the_nodes_that_were_chosen() -> None:
+    lines = printed(explanation(job(placement=PLACEMENT | {"alternatives": [OTHER]}), NOW)).splitlines()
+    columns, chosen, other = (line.split() for line in lines[3:6])
+    assert columns == ["Node", "Ranks", "GPUs", "Load", "Forecast", "Score", "Made", "of"]
+    assert chosen[:7] == ["gpu-1", "0,1", "2", "0.7012", "0.3104", "±", "0.05"]
+    assert chosen[7:] == ["-0.024", "load", "-0.022,", "overload", "-0.002"]
+    assert other[:6] == ["gpu-2", "not", "chosen", "0.1", "0.55", "-0.094"]
+    assert other[6:] == ["overload", "-0.072,", "load", "-0.022"]
+
+
+def test_an_explanation_says_in_hindsight_how_right_the_forecast_was() -> None:
+    known = PLACEMENT | {"alternatives": [OTHER], "hindsight": HINDSIGHT}
+    text = printed(explanation(job(placement=known), NOW))
+    assert "In hindsight, 2026-11-22 11:55:00 UTC" in text
+    assert (
+        "the load had become 0.481, the forecast was 0.0302 too low: "
+        "nearer than to say that nothing changes, which was 0.0815 too high"
+    ) in text
+    assert "it stayed within the forecast's band" in text
+    assert "none of the others would have been less loaded" in text
+
+
+def test_a_regret_is_told() -> None:
+    known = PLACEMENT | {"alternatives": [OTHER], "hindsight": HINDSIGHT | {"regret": "0.12"}}
+    text = printed(explanation(job(placement=known), NOW))
+    assert "the best of the others would have been loaded 0.12 less" in text
+
+
+def test_a_forecast_that_failed_is_said_to_have() -> None:
+    failed = HINDSIGHT | {"error": "0.2", "withinBand": "0", "persistenceError": "0"}
+    text = printed(explanation(job(placement=PLACEMENT | {"hindsight": failed}), NOW))
+    assert "0.2 too high: no nearer than to say that nothing changes, which was right" in text
+    assert "it did not stay within the forecast's band" in text
+    assert "others" not in text
+
+
+def test_a_waiting_job_shows_when_it_is_expected_to_start() -> None:
+    queue = {"position": 2, "estimatedStartTime": "2026-11-22T12:03:10Z"}
+    waiting = job(phase="Queued", queue=queue, message="3 nodes have too few GPUs")
+    told = "2. in the queue, expected to start in 3m10s"
+    assert row(waiting, NOW).why == f"{told}: 3 nodes have too few GPUs"
+    assert told in printed(explanation(waiting, NOW))
 
 
 def test_an_explanation_of_a_failure_says_where_and_how() -> None:
@@ -119,13 +180,13 @@ def test_an_explanation_of_a_failure_says_where_and_how() -> None:
         "reason": "OOMKilled",
         "message": "too big",
     }
-    text = printed(explanation(job(phase="Failed", lastFailure=failure)))
+    text = printed(explanation(job(phase="Failed", lastFailure=failure), NOW))
     assert "Last failure (attempt 2, rank 1, on gpu-1, exit code 137): OOMKilled" in text
     assert "too big" in text
 
 
 def test_a_job_that_nobody_looked_at_is_explained_as_such() -> None:
-    assert "is it running" in printed(explanation({"metadata": {"name": "iris", "namespace": "a"}}))
+    assert "is it running" in printed(explanation({"metadata": {"name": "iris", "namespace": "a"}}, NOW))
 
 
 def test_nodes_show_what_is_free_of_what_they_have() -> None:

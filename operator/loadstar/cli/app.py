@@ -166,12 +166,14 @@ def explain(
     namespace: Namespace = "default",
     kubeconfig: Kubeconfig = None,
 ) -> None:
-    """Say why a job is where it is: load, forecast and score of its nodes, and the nodes it could not use."""
+    """Say why a job is where it is: load, forecast and score of its nodes and of the best others, the nodes that it
+    could not use, and in hindsight how right the forecast was."""
     from rich.console import Console
 
     from loadstar.cli.explanation import explanation
 
-    Console().print(explanation(_ask(kubeconfig, lambda kube: _job(kube, name, namespace))))
+    job = _ask(kubeconfig, lambda kube: _job(kube, name, namespace))
+    Console().print(explanation(job, datetime.now(UTC)))
 
 
 @app.command()

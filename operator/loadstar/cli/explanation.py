@@ -1,6 +1,8 @@
 """Why a job is where it is: the whole placement, from the resource alone."""
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -8,21 +10,24 @@ from rich.table import Table
 from rich.text import Text
 
 from loadstar.api.text import one_line
-from loadstar.cli.rows import Job, loss, rounded, signed
+from loadstar.cli.rows import Job, in_queue, loss, moment, rounded, signed
 from loadstar.cli.tables import STYLES
 
 
-def explanation(job: Job) -> Group:
-    """State, placement with every node's numbers, nodes that could not be used, result and last failure."""
-    return Group(*_parts(job))
+def explanation(job: Job, now: datetime) -> Group:
+    """State, placement with the numbers of every node chosen and of the best others, how right the forecast was, nodes
+    that could not be used, result and last failure."""
+    return Group(*_parts(job, now))
 
 
-def _parts(job: Job) -> Iterable[RenderableType]:
+def _parts(job: Job, now: datetime) -> Iterable[RenderableType]:
     metadata, status = job["metadata"], job.get("status") or {}
     phase = str(status.get("phase") or "Pending")
     yield Text.assemble(
         (f"{metadata['namespace']}/{metadata['name']}", "bold"), "  ", (phase, STYLES.get(phase, ""))
     )
+    if place := in_queue(status, now):
+        yield Text(place)
     if message := one_line(str(status.get("message") or "")):
         yield Text(message)
     if not status:
@@ -41,7 +46,7 @@ def _conditions(conditions: Iterable[Mapping[str, Any]]) -> Iterable[RenderableT
 
 
 def _placement(placement: Mapping[str, Any]) -> Iterable[RenderableType]:
-    nodes = placement.get("nodes") or ()
+    nodes, others = placement.get("nodes") or (), placement.get("alternatives") or ()
     if nodes:
         policy, horizon = placement.get("policy"), placement.get("horizonSeconds")
         yield Text()
@@ -49,7 +54,8 @@ def _placement(placement: Mapping[str, Any]) -> Iterable[RenderableType]:
             f"Placed by policy {policy}, looking {horizon} s ahead; "
             "terms speak for (+) or against (−) a node, the highest score wins"
         )
-        yield _nodes(nodes)
+        yield _nodes(nodes, others)
+    yield from _hindsight(placement.get("hindsight") or {}, len(nodes), bool(others))
     rejected = placement.get("rejected") or ()
     if rejected:
         yield Text()
@@ -64,20 +70,83 @@ def _placement(placement: Mapping[str, Any]) -> Iterable[RenderableType]:
         yield table
 
 
-def _nodes(nodes: Iterable[Mapping[str, Any]]) -> Table:
-    terms = sorted({name for node in nodes for name in node.get("terms") or {}})
-    table = _table("Node", "Ranks", "GPUs", "Load", "Forecast", "±", *map(one_line, terms), "Score")
-    for node in nodes:
-        values = node.get("terms") or {}
-        table.add_row(
-            Text(str(node.get("name", ""))),
-            ",".join(str(rank) for rank in node.get("ranks") or ()),
-            str(node.get("gpus", "")),
-            *(rounded(node.get(name)) or "unknown" for name in ("load", "forecast", "band")),
-            *(signed(values[term]) if term in values else "" for term in terms),
-            signed(node["score"]) if node.get("score") else "",
-        )
+def _nodes(chosen: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> Table:
+    """The chosen nodes with their ranks and, in the same columns, the best of the others."""
+    table = _table("Node", "Ranks", "GPUs", "Load", "Forecast", "Score")
+    for column in table.columns[1:]:
+        column.no_wrap = True
+    table.add_column("Made of", overflow="fold", ratio=1)
+    table.columns[0].overflow = "fold"
+    for node in chosen:
+        ranks = ",".join(str(rank) for rank in node.get("ranks") or ())
+        table.add_row(*_numbers(node, ranks, str(node.get("gpus", ""))))
+    for node in others:
+        table.add_row(*_numbers(node, "not chosen", ""), style="dim")
     return table
+
+
+def _numbers(node: Mapping[str, Any], ranks: str, gpus: str) -> Iterable[str | Text]:
+    load, forecast, band = (rounded(node.get(name)) for name in ("load", "forecast", "band"))
+    return (
+        Text(str(node.get("name", ""))),
+        ranks,
+        gpus,
+        load or "unknown",
+        (forecast or "unknown") + (f" ± {band}" if band else ""),
+        signed(node["score"]) if node.get("score") else "",
+        Text(_terms(node.get("terms") or {})),
+    )
+
+
+def _terms(terms: Mapping[str, Any]) -> str:
+    """What a score is made of, the weightiest first; a term that says nothing is left out."""
+    told = sorted((name for name in terms if _weight(terms[name])), key=lambda name: -_weight(terms[name]))
+    return ", ".join(f"{one_line(name)} {signed(terms[name])}" for name in told)
+
+
+def _weight(value: Any) -> float:
+    try:
+        return round(abs(float(value)), 3)
+    except ValueError:
+        return math.inf
+
+
+def _hindsight(seen: Mapping[str, Any], nodes: int, compared: bool) -> Iterable[RenderableType]:
+    """How right the forecast was, once that is known."""
+    if not seen:
+        return
+    try:
+        error, unchanged, within, regret = (
+            float(seen.get(name) or "nan") for name in ("error", "persistenceError", "withinBand", "regret")
+        )
+    except ValueError:  # another version's words
+        return
+    nearer = "nearer than" if abs(error) < abs(unchanged) else "no nearer than"
+    yield Text()
+    reached_at = moment(seen.get("horizonReachedAt"))
+    yield Text(f"In hindsight{f', {reached_at:%Y-%m-%d %H:%M:%S} UTC' if reached_at else ''}", style="bold")
+    yield Text(
+        f"  the load had become {rounded(seen.get('load'))}, the forecast was {_off(error)}: "
+        f"{nearer} to say that nothing changes, which was {_off(unchanged)}"
+    )
+    yield Text(f"  {_within(within, nodes)}")
+    if compared:
+        yield Text(
+            f"  the best of the others would have been loaded {regret:.4g} less"
+            if regret > 0
+            else "  none of the others would have been less loaded"
+        )
+
+
+def _within(share: float, nodes: int) -> str:
+    if share <= 0:
+        return "it did not stay within the forecast's band"
+    on = f" on {round(share * nodes)} of {nodes} nodes" if nodes > 1 else ""
+    return f"it stayed within the forecast's band{on}"
+
+
+def _off(error: float) -> str:
+    return f"{abs(error):.4g} too {'high' if error > 0 else 'low'}" if round(error, 4) else "right"
 
 
 def _result(status: Mapping[str, Any]) -> Iterable[RenderableType]:

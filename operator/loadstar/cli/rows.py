@@ -43,20 +43,31 @@ def row(job: Job, now: datetime) -> Row:
         gpus=str(status.get("gpus", "")),
         nodes=one_line(str(placement.get("nodeSummary") or "")),
         time=duration(status, now),
-        why=why(status),
+        why=why(status, now),
     )
 
 
-def why(status: Mapping[str, Any]) -> str:
+def why(status: Mapping[str, Any], now: datetime) -> str:
     """The reason to be where it is: of a placed job the numbers of its (first) node, of others their message."""
     phase = status.get("phase")
     nodes = (status.get("placement") or {}).get("nodes") or ()
     if nodes and phase != "Failed":
         text = numbers(nodes[0])
         return f"{text} (first of {len(nodes)})" if len(nodes) > 1 else text
-    position = (status.get("queue") or {}).get("position")
-    place = f"{position}. in the queue: " if position else ""
-    return place + one_line(str(status.get("message") or status.get("reason") or ""))
+    place = in_queue(status, now)
+    return (f"{place}: " if place else "") + one_line(
+        str(status.get("message") or status.get("reason") or "")
+    )
+
+
+def in_queue(status: Mapping[str, Any], now: datetime) -> str:
+    """Where a job stands that waits, and how long it is expected to."""
+    queue = status.get("queue") or {}
+    if not queue.get("position"):
+        return ""
+    starts = moment(queue.get("estimatedStartTime"))
+    expected = f", expected to start in {span((starts - now).total_seconds())}" if starts else ""
+    return f"{queue['position']}. in the queue{expected}"
 
 
 def numbers(node: Mapping[str, Any]) -> str:

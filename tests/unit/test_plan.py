@@ -62,18 +62,7 @@ def test_a_small_job_passes_one_that_does_not_fit() -> None:
     assert nodes_of(offers["uid-small"]) == ["node-0"]
 
 
-def test_a_job_that_waited_ten_minutes_closes_the_queue_behind_it() -> None:
-    snapshot = make_snapshot(make_nodes(1), {"node-0": Resources(gpus=6)})
-    jobs = [make_job("large", gpus=8), make_job("small", gpus=1, created_at=NOW + 1)]
-    offers = planned(jobs, snapshot, now=NOW + 600)
-    outcome = offers["uid-small"].outcome
-    assert not isinstance(outcome, Placement)
-    assert outcome.reason == "BehindLongWaiting"
-    assert "research/large" in outcome.message
-    assert [offer.position for offer in offers.values()] == [1, 2]
-
-
-def test_a_job_that_can_never_run_closes_the_queue_for_nobody() -> None:
+def test_nothing_is_kept_for_a_job_that_can_never_run() -> None:
     jobs = [make_job("never", gpus=9), make_job("small", gpus=1, created_at=NOW + 1)]
     assert nodes_of(planned(jobs, make_snapshot(make_nodes(1)), now=NOW + 9999)["uid-small"]) == ["node-0"]
 

@@ -1,15 +1,16 @@
 """Filter → score → choose, for a whole gang at once: a placement of every rank, or the reasons why there is none."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadstar.core import explain, score, topology, volumes
+from loadstar.core import explain, ranking, score, topology, volumes
 from loadstar.core.commitments import expected_use
 from loadstar.core.filters import CODE, Codes, Refusal
 from loadstar.core.jobs import Job, Placement, Policy, RankPlacement, Scheduling
+from loadstar.core.ranking import Keys
 from loadstar.core.refusals import Unplaceable, grouped, required_level, unplaceable
 from loadstar.core.score import NodeLoads, Scores, Weights
 from loadstar.core.shape import Criteria, Shape, alike
@@ -53,12 +54,13 @@ class Placer:
 
     def assume(self, job: Job, placement: Placement) -> Undo:
         """Take a placement's resources and count its load; the returned function leaves everything as it was before."""
-        undos = self.expected.assume(job, placement)
-        undos += [self.snapshot.take(rank.node, job.request) for rank in placement.ranks]
+        rows = np.array([self.snapshot.row(rank.node) for rank in placement.ranks], dtype=np.intp)
+        forget = self.expected.assume(job, rows)
+        give_back = self.snapshot.take_rows(rows, job.request)
 
         def undo() -> None:
-            for one in undos:
-                one()
+            forget()
+            give_back()
 
         return undo
 
@@ -89,16 +91,18 @@ class _Choice:
     codes: Codes
     last_turn: int | None
     scores: Scores = field(init=False)
-    ranking: NDArray[np.float64] = field(init=False)
+    keys: Keys = field(init=False)
     domains: Rows | None = field(init=False)
-    candidates: Rows = field(init=False)
 
     def __post_init__(self) -> None:
-        self.scores, self.ranking = self.shape.scores, self.shape.ranking
+        self.scores, self.keys = self.shape.scores, self.shape.keys
         if self.job.scheduling.policy is Policy.ROUND_ROBIN:
-            self.scores = score.round_robin(len(self.snapshot.nodes), self.last_turn)
-            self.ranking = self.scores.total
-        self.candidates = np.flatnonzero(self.codes < 0)
+            rows = np.arange(len(self.snapshot.nodes))
+            self.scores = score.round_robin(len(rows), self.last_turn)
+            free = self.snapshot.free[:, GPUS]
+            self.keys = ranking.keys(rows, self.scores.total, free, self.codes >= 0)
+        elif self.codes is not self.shape.codes:
+            self.keys = np.where(self.codes < 0, self.keys, ranking.REFUSED)
         level = self._level()
         self.domains = None if level is None else self.snapshot.domains(level)
 
@@ -117,38 +121,20 @@ class _Choice:
     def rows(self) -> Rows | None:
         """The gang's nodes, best first; None where there are not enough, or not enough together."""
         ranks = self.job.ranks
-        if len(self.candidates) < ranks:
-            return None
         best = self._best(ranks)
+        if len(best) < ranks:
+            return None
         if self.domains is None or _one_domain(self.domains[best]):
             return best
-        order = self._best(len(self.candidates))
-        values, domains = self.ranking[order], self.domains[order]
+        order = self._best(len(self.keys))
+        values, domains = self.scores.total[order], self.domains[order]
         if required_level(self.job) is not None:
             return topology.together(order, values, domains, ranks)
         return topology.near(order, values, domains, ranks, self.criteria.weights.network_split)
 
     def _best(self, count: int) -> Rows:
-        """The best candidates, in order: by score, ties by best fit (fewest free GPUs), then by name: a total order."""
-        candidates = self.candidates
-        if count < len(candidates):
-            candidates = _at_least(candidates, self.ranking, count)
-        if count < len(candidates):
-            candidates = self._fittest(candidates, count)
-        order = np.lexsort((candidates, self.snapshot.free[candidates, GPUS], -self.ranking[candidates]))
-        return candidates[order[:count]]
-
-    def _fittest(self, candidates: Rows, count: int) -> Rows:
-        """Of candidates that are at least as good as the `count`-th, those that are among the first so many."""
-        ranking = self.ranking[candidates]
-        tied = ranking == ranking.min()
-        better, tied_rows = candidates[~tied], candidates[tied]
-        tightness = -self.snapshot.free[:, GPUS]
-        tied_rows = _at_least(tied_rows, tightness, count - len(better))
-        least = tightness[tied_rows].min()
-        fitting = tied_rows[tightness[tied_rows] > least]
-        level = tied_rows[tightness[tied_rows] == least][: count - len(better) - len(fitting)]
-        return np.concatenate([better, fitting, level])
+        """The best nodes, in order; fewer where fewer can be chosen."""
+        return ranking.rows_of(ranking.best(self.keys, count))
 
     def placement(self, rows: Rows, now: float) -> Placement:
         """The placement of rank i on the i-th of these rows, with all that it was decided by."""
@@ -178,15 +164,6 @@ class _Choice:
             total += network_split
         load, band = (float(loads.current[row]), float(loads.band[row])) if measured else (None, None)
         return self.snapshot.names[row], load, float(loads.forecast[row]), band, total, terms
-
-
-def _at_least(rows: Rows, values: NDArray[np.generic], count: int) -> Rows:
-    """Those rows whose values are not below that of the `count`-th best; more than `count` where there are ties."""
-    among = values[rows]
-    if count >= len(rows):
-        return rows
-    place = len(rows) - count
-    return np.asarray(rows[among >= np.partition(among, place)[place]])
 
 
 def _one_domain(domains: Rows) -> bool:
@@ -223,10 +200,10 @@ class Given:
         del job
         return None
 
-    def assume(self, job: Job, placement: Placement) -> list[Callable[[], None]]:
+    def assume(self, job: Job, rows: Rows) -> Undo:
         """Nothing changes."""
-        del job, placement
-        return []
+        del job, rows
+        return lambda: None
 
 
 @dataclass(frozen=True, slots=True)

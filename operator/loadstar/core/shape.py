@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from loadstar.core import devices, filters, score
+from loadstar.core import devices, filters, ranking, score
 from loadstar.core.fragmentation import MILLI, Ask, Fragmentation
 from loadstar.core.jobs import Job, Policy
 from loadstar.core.score import NodeLoads, Scores, Weights
@@ -52,7 +52,7 @@ def alike(job: Job, expected: Expected) -> Hashable:
 class Shape:
     """Refusals and scores of every node for one kind of job, true of the snapshot after `refresh`.
 
-    `codes` are refusals (filters.Codes), `scores` the terms, `ranking` the totals as compared: to nine decimals.
+    `codes` are refusals (filters.Codes), `scores` the totals and their terms, `keys` the order of preference.
     """
 
     def __init__(self, job: Job, snapshot: Snapshot, expected: Expected, criteria: Criteria) -> None:
@@ -66,7 +66,7 @@ class Shape:
         self._everywhere = np.arange(len(snapshot.nodes))
         self.loads = expected.loads(job.scheduling)
         self.codes, self.scores = self._evaluate(self._everywhere)
-        self.ranking = np.round(self.scores.total, 9)
+        self.keys = self._keys(self._everywhere, self.codes, self.scores)
         self._seen = len(snapshot.changes)
         self._eligible: Mask | None = None
 
@@ -87,7 +87,7 @@ class Shape:
         codes, scores = self._evaluate(rows)
         self.codes[rows] = codes
         self.scores.update(rows, scores)
-        self.ranking[rows] = np.round(scores.total, 9)
+        self.keys[rows] = self._keys(rows, codes, scores)
         self._seen = seen
 
     def _evaluate(self, rows: Rows) -> tuple[filters.Codes, Scores]:
@@ -95,6 +95,9 @@ class Shape:
         use = filters.by_use(self._asked, self._job.scheduling.max_load, self.loads, self._snapshot, rows)
         nature = self._nature[rows]
         return np.where(nature >= 0, nature, use), self._score(rows, self.loads.rows(rows))
+
+    def _keys(self, rows: Rows, codes: filters.Codes, scores: Scores) -> ranking.Keys:
+        return ranking.keys(rows, scores.total, self._snapshot.free[rows, GPUS], codes >= 0)
 
     def _score(self, rows: Rows, loads: NodeLoads) -> Scores:
         match self._job.scheduling.policy:

@@ -40,10 +40,9 @@ class Snapshot:
             self.fleet.cordoned,
         )
         self.free: Amounts = self.allocatable.copy(order="F")
-        for name, amount in requested.items():
-            row = self.fleet.rows.get(name)
-            if row is not None:
-                self.free[row] -= self.fleet.vector(amount)
+        known = [name for name in requested if name in self.fleet.rows]
+        rows = np.array([self.fleet.rows[name] for name in known], dtype=np.intp)
+        self.free[rows] -= self.fleet.matrix(requested[name] for name in known)
         self.changes: list[int] = []
         self.health = {
             self.fleet.rows[name]: h for name, h in (health or {}).items() if name in self.fleet.rows
@@ -51,16 +50,20 @@ class Snapshot:
 
     def take(self, node: str, request: Resources) -> Undo:
         """Assume `request` on `node`; the returned function gives it back."""
-        return self._move(self.fleet.rows[node], -self.fleet.vector(request))
+        return self.take_rows(np.array([self.fleet.rows[node]]), request)
 
     def give(self, node: str, request: Resources) -> Undo:
         """Assume that `request` ends on `node`; the returned function takes it back."""
-        return self._move(self.fleet.rows[node], self.fleet.vector(request))
+        return self._move(np.array([self.fleet.rows[node]]), self.fleet.vector(request))
 
-    def _move(self, row: int, amount: Amounts) -> Undo:
+    def take_rows(self, rows: Rows, request: Resources) -> Undo:
+        """`take` on each of these rows, which differ."""
+        return self._move(rows, -self.fleet.vector(request))
+
+    def _move(self, rows: Rows, amount: Amounts) -> Undo:
         def move(change: Amounts) -> None:
-            self.free[row] += change
-            self.changes.append(row)
+            self.free[rows] += change
+            self.changes.extend(rows.tolist())
 
         move(amount)
         return lambda: move(-amount)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from loadstar.core.commitments import COLUMNS, UNCERTAINTY, Committed, expected_use
 from loadstar.core.families import Families
 from loadstar.core.forecast import Forecast
-from loadstar.core.jobs import Job, Placement, Policy, Scheduling
+from loadstar.core.jobs import Job, Policy, Scheduling
 from loadstar.core.load import FreshnessPolicy
 from loadstar.core.score import NodeLoads, Weights, combine
 from loadstar.core.snapshot import Rows, Snapshot, Undo
@@ -54,8 +54,8 @@ class Expected(Protocol):
         """Equal for jobs of which the same is expected, if they ask for the same."""
         ...
 
-    def assume(self, job: Job, placement: Placement) -> list[Undo]:
-        """Count the gang's load on its nodes; each returned function takes one rank's back."""
+    def assume(self, job: Job, rows: Rows) -> Undo:
+        """Count the load of a gang with one rank on each of these nodes; the returned function takes it back."""
         ...
 
 
@@ -65,6 +65,13 @@ class _Picture:
     loads: NodeLoads
     seen: int
     """How many of the snapshot's changes it knows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Gang:
+    """What one gang adds to R⁺ and its variance, by row. No two gangs are the same."""
+
+    added: dict[int, tuple[Array, Array]]
 
 
 @dataclass(slots=True)
@@ -77,7 +84,9 @@ class LoadView:
     now: float
     _pictures: dict[tuple[float, float], _Picture] = field(default_factory=dict)
     _forecasts: dict[float, Forecast] = field(default_factory=dict)
-    _assumed: dict[int, "_Assumed"] = field(default_factory=dict)
+    _before: dict[int, tuple[Array, Array]] = field(default_factory=dict)
+    """R⁺ and its variance, of the rows on which anything was assumed, before that."""
+    _gangs: list[_Gang] = field(default_factory=list)
 
     def loads(self, scheduling: Scheduling) -> NodeLoads:
         """See Expected."""
@@ -104,29 +113,35 @@ class LoadView:
         """See Expected."""
         return self.known.families.use(job.family).tobytes()
 
-    def assume(self, job: Job, placement: Placement) -> list[Undo]:
+    def assume(self, job: Job, rows: Rows) -> Undo:
         """See Expected. Takes nothing from the snapshot: that is the caller's, and tells this view what changed."""
-        rows = np.array([self.snapshot.row(rank.node) for rank in placement.ranks], dtype=np.intp)
-        asked = self.snapshot.shares(rows, [job.request] * len(rows))[:, COLUMNS]
-        uses = self.known.families.use(job.family) * asked
-        return [self._add(int(row), use) for row, use in zip(rows, uses, strict=True)]
-
-    def _add(self, row: int, use: Array) -> Undo:
-        if row not in self._assumed:
-            self._assumed[row] = _Assumed(
-                self.committed.coming[row].copy(), self.committed.variance[row].copy()
-            )
-        assumed = self._assumed[row]
-        entry = (use,)
-        assumed.uses.append(entry)
-        assumed.write(self.committed, row)
+        uses = self.known.families.use(job.family) * self.snapshot.share_of(job.request, rows)[:, COLUMNS]
+        variances = (UNCERTAINTY * uses) ** 2
+        before = self.committed.coming[rows], self.committed.variance[rows]
+        places = rows.tolist()
+        for place, coming, variance in zip(places, *before, strict=True):
+            self._before.setdefault(place, (coming, variance))
+        gang = _Gang(dict(zip(places, zip(uses, variances, strict=True), strict=True)))
+        self._gangs.append(gang)
+        self.committed.coming[rows] += uses
+        self.committed.variance[rows] += variances
 
         def undo() -> None:
-            # By identity: two ranks of the same use are not the same rank. Summed anew, so that nothing is left over.
-            assumed.uses[:] = [other for other in assumed.uses if other is not entry]
-            assumed.write(self.committed, row)
+            self._gangs.remove(gang)
+            for place in places:
+                self._sum_anew(place)
 
         return undo
+
+    def _sum_anew(self, row: int) -> None:
+        """What is assumed on a node, added up as if what was undone had never been: no rounding is left over."""
+        coming, variance = (part.copy() for part in self._before[row])
+        for gang in self._gangs:
+            if row in gang.added:
+                use, doubt = gang.added[row]
+                coming += use
+                variance += doubt
+        self.committed.coming[row], self.committed.variance[row] = coming, variance
 
     def _forecast(self, horizon: float) -> Forecast:
         if horizon not in self._forecasts:
@@ -140,19 +155,3 @@ class LoadView:
         )
         allocated = self.snapshot.allocated_share(rows)[:, COLUMNS]
         return combine(part, committed, allocated, alpha, self.known.freshness, self.known.weights)
-
-
-@dataclass(slots=True)
-class _Assumed:
-    """What one node's R⁺ and its variance were before anything was assumed, and what was assumed since."""
-
-    coming: Array
-    variance: Array
-    uses: list[tuple[Array]] = field(default_factory=list)
-
-    def write(self, committed: Committed, row: int) -> None:
-        coming, variance = self.coming.copy(), self.variance.copy()
-        for (use,) in self.uses:
-            coming += use
-            variance += (UNCERTAINTY * use) ** 2
-        committed.coming[row], committed.variance[row] = coming, variance

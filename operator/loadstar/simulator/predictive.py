@@ -1,0 +1,113 @@
+"""The operator's own decisions in a simulation: its forecast, ledger, families, score and cycle, as they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from loadstar.core.commitments import Commitment
+from loadstar.core.families import Families
+from loadstar.core.forecast import Forecast, Forecaster
+from loadstar.core.jobs import Job, Placement, Scheduling
+from loadstar.core.ledger import Ledger
+from loadstar.core.load import FreshnessPolicy, Sample, Samples, Signal
+from loadstar.core.plan import Loads, MetricsHealth, Turn, plan
+from loadstar.core.score import Weights
+from loadstar.core.snapshot import Snapshot
+from loadstar.simulator.fleet import Fleet
+from loadstar.simulator.policy import Bound, Over, Question, View
+
+_HEALTHY = MetricsHealth(True, "Available", "every node is scraped")
+CPU_ONLY = MappingProxyType({Signal.CPU: 1.0})
+"""What jobs on whole GPUs fight for is their node's CPU, and it is all that the other policies look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What of the decision is in use. By default it is the product; to leave something out shows what it is worth."""
+
+    weights: Weights = field(default_factory=lambda: Weights(CPU_ONLY))
+    scheduling: Scheduling = field(default_factory=Scheduling)
+    commitments: bool = True
+    ghosts: bool = True
+    families: bool = True
+    forecast: bool = True
+    """Without it the newest sample stands for the future."""
+    band: bool = True
+
+
+class Predictive:
+    """Asks the operator's cycle about the job at hand."""
+
+    def __init__(self, fleet: Fleet, parts: Parts) -> None:
+        self._parts = parts
+        self._snapshot = Snapshot(fleet.nodes, {})
+        self._families = Families()
+        self._ledger = Ledger(self._families)
+        self._forecaster = _Partly(parts)
+        self._loads = Loads(self._forecaster, FreshnessPolicy(), parts.weights, _HEALTHY, self._families)
+        self._running: dict[str, tuple[Job, Placement]] = {}
+        self._ended: list[tuple[Job, Placement, float]] = []
+
+    def scraped(self, view: View) -> None:
+        """The nodes' newest samples go to the forecaster."""
+        if view.history.shown:
+            self._forecaster.observe(self._samples(view))
+
+    def _samples(self, view: View) -> Samples:
+        def of(signal: Signal) -> dict[str, Sample]:
+            values = view.history.last(signal).tolist()
+            return {
+                name: Sample(value, view.sampled_at)
+                for name, value in zip(self._snapshot.names, values, strict=True)
+            }
+
+        return {signal: of(signal) for signal in self._parts.weights.signals}
+
+    def choose(self, question: Question) -> Sequence[int] | None:
+        """One cycle with one job that waits; what it places it takes from the snapshot."""
+        job, now = replace(question.ask.job, scheduling=self._parts.scheduling), question.view.now
+        offers = plan([job], self._snapshot, self._commitments(now), self._loads, Turn(), now)
+        outcome = offers[job.uid].outcome
+        if not isinstance(outcome, Placement):
+            return None
+        self._running[job.uid] = job, outcome
+        return [row for rank in outcome.ranks if (row := self._snapshot.row(rank.node)) is not None]
+
+    def _commitments(self, now: float) -> list[Commitment]:
+        self._ledger.follow(self._running.values(), self._ended, now)
+        self._ended.clear()
+        return [
+            one
+            for one in self._ledger.commitments(now)
+            if (self._parts.commitments if one.ended_at is None else self._parts.ghosts)
+        ]
+
+    def placed(self, bound: Bound) -> None:
+        """The cycle has counted it already."""
+
+    def ended(self, over: Over) -> None:
+        """What the job had is free; what it used is learned."""
+        job, placement = self._running.pop(over.bound.ask.job.uid)
+        self._ended.append((job, placement, over.at))
+        for rank in placement.ranks:
+            self._snapshot.give(rank.node, job.request)
+        if over.use is not None and self._parts.families:
+            self._families.learn_use(job.family, over.use)
+
+
+class _Partly(Forecaster):
+    """The forecaster, or what is left of it."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__()
+        self._parts = parts
+
+    def forecast(self, nodes: Sequence[str], horizon_seconds: float, now: float) -> Forecast:
+        whole = super().forecast(nodes, horizon_seconds, now)
+        if not self._parts.forecast:
+            whole = replace(whole, value=whole.current, mean=whole.current)
+        if not self._parts.band:
+            whole = replace(whole, band=np.zeros_like(whole.band))
+        return whole

@@ -90,8 +90,7 @@ def expected_use(request: Resources, snapshot: Snapshot, use: Array = EXPECTED) 
 
     `use` is the family's share of the request.
     """
-    asked = np.array([request.cpu, request.memory, request.gpus, request.pods], dtype=float)
-    return use * _share(asked[COLUMNS], snapshot.allocatable[:, COLUMNS])
+    return np.asarray(use * snapshot.share_of(request)[:, COLUMNS])
 
 
 def committed(
@@ -110,8 +109,7 @@ def committed(
     rows = np.array([snapshot.row(one.node) for one in here], dtype=np.intp)
     sampled_at = np.full((len(here), 1), now) if age is None else now - np.nan_to_num(age[rows])
     use, lag = _learned(here, families or Families())
-    asked = np.array([(c.request.cpu, c.request.memory, c.request.gpus, 0) for c in here], dtype=float)
-    whole = use * _share(asked[:, COLUMNS], snapshot.allocatable[rows][:, COLUMNS])
+    whole = use * snapshot.shares(rows, [one.request for one in here])[:, COLUMNS]
     coming, leaving = _shares(here, lag, sampled_at)
     np.add.at(result.coming, rows, coming * whole)
     np.add.at(result.leaving, rows, leaving * whole)
@@ -142,9 +140,3 @@ def _shares(commitments: Sequence[Commitment], lag: Array, sampled_at: Array) ->
     fading = np.clip(1.0 - (sampled_at - ended) / WINDOW_SECONDS, 0.0, 1.0)
     over = np.isfinite(ended)
     return np.where(over, 0.0, 1.0 - shown), np.where(over, shown * fading, 0.0)
-
-
-def _share(asked: Array, offered: NDArray[np.int64]) -> Array:
-    """What is asked of a node over what it offers; 0 where it offers none."""
-    asked = np.broadcast_to(asked, offered.shape)
-    return np.divide(asked, offered, out=np.zeros(offered.shape), where=offered > 0)

@@ -10,7 +10,8 @@ import yaml
 from rich.console import Console, RenderableType
 from typer.testing import CliRunner
 
-from loadstar.cli.app import EXIT_FAILED, EXIT_USAGE, app
+from loadstar.cli.app import app
+from loadstar.cli.ending import EXIT_FAILED, EXIT_USAGE
 from loadstar.cli.explanation import explanation
 from loadstar.cli.rows import row, span
 from loadstar.cli.tables import jobs_table, nodes_table

@@ -1,27 +1,21 @@
 """The `loadstar` command. Each command imports what it needs when it runs, so that none waits for the others'."""
 
-import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import loadstar
+from loadstar.cli.cluster import Kubeconfig, ask
+from loadstar.cli.ending import EXIT_FAILED, EXIT_USAGE, end
+from loadstar.cli.simulate import simulate
 from loadstar.settings import LogFormat, LogLevel, Settings, SettingsError
 
 if TYPE_CHECKING:
     from loadstar.cli.rows import Row
     from loadstar.clients.kube import Kube, Object, Objects
-
-T = TypeVar("T")
-
-EXIT_FAILED: Final = 1
-"""What was asked for did not happen."""
-EXIT_USAGE: Final = 2
-"""It was not asked for in a way that can be understood."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -30,12 +24,6 @@ app = typer.Typer(
     help="Train models on a Kubernetes cluster's GPUs, each job where the load will be low.",
 )
 
-Kubeconfig = Annotated[
-    str | None,
-    typer.Option(
-        help="Path of the kubeconfig. [default: $LOADSTAR_KUBECONFIG, $KUBECONFIG, the pod's own account]"
-    ),
-]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="Namespace of the jobs.")]
 Everywhere = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Jobs of all namespaces.")]
 
@@ -73,14 +61,14 @@ def run(
     try:
         settings = Settings.read(os.environ, flags)
     except SettingsError as error:
-        _end(str(error), EXIT_USAGE)
+        end(str(error), EXIT_USAGE)
     from loadstar.clients.errors import ClientError
     from loadstar.main import run as run_operator
 
     try:
         code = run_operator(settings)
     except ClientError as error:
-        _end(str(error), EXIT_FAILED)
+        end(str(error), EXIT_FAILED)
     raise typer.Exit(code)
 
 
@@ -119,9 +107,9 @@ def get(
             return [await _job(kube, name, namespace)]
         return await _jobs(kube, "" if everywhere else namespace)
 
-    jobs = _ask(kubeconfig, fetch)
+    jobs = ask(kubeconfig, fetch)
     if not jobs:
-        _end(f"no TrainingJob in {'any namespace' if everywhere else f'namespace {namespace}'}", 0)
+        end(f"no TrainingJob in {'any namespace' if everywhere else f'namespace {namespace}'}", 0)
     Console().print(jobs_table(jobs, datetime.now(UTC), namespaces=everywhere))
 
 
@@ -152,12 +140,12 @@ def watch(
         return await watching.watch(Console(), lambda: _jobs(kube, "" if everywhere else namespace), wanted)
 
     try:
-        rows = _ask(kubeconfig, follow)
+        rows = ask(kubeconfig, follow)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     if until_finished and not (wanted.over(rows) and all(line.phase == "Succeeded" for line in rows)):
         unfinished = ", ".join(f"{line.name} {line.phase}" for line in rows if line.phase != "Succeeded")
-        _end(f"not succeeded: {unfinished or 'no such job'}", EXIT_FAILED)
+        end(f"not succeeded: {unfinished or 'no such job'}", EXIT_FAILED)
 
 
 @app.command()
@@ -172,7 +160,7 @@ def explain(
 
     from loadstar.cli.explanation import explanation
 
-    job = _ask(kubeconfig, lambda kube: _job(kube, name, namespace))
+    job = ask(kubeconfig, lambda kube: _job(kube, name, namespace))
     Console().print(explanation(job, datetime.now(UTC)))
 
 
@@ -187,12 +175,10 @@ def nodes(kubeconfig: Kubeconfig = None) -> None:
     async def fetch(kube: "Kube") -> "tuple[Objects, Objects]":
         return await kube.list(NODES), await kube.list(PODS)
 
-    found, pods = _ask(kubeconfig, fetch)
+    found, pods = ask(kubeconfig, fetch)
     table = nodes_table(found, pods)
     if not table.row_count:
-        _end(
-            f"none of {len(found)} nodes has GPUs (nvidia.com/gpu): is a device plugin running?", EXIT_FAILED
-        )
+        end(f"none of {len(found)} nodes has GPUs (nvidia.com/gpu): is a device plugin running?", EXIT_FAILED)
     Console().print(table)
 
 
@@ -222,28 +208,4 @@ async def _jobs(kube: "Kube", namespace: str) -> "Objects":
     return await kube.list(TRAINING_JOBS, namespace)
 
 
-def _ask(kubeconfig: str | None, question: Callable[["Kube"], Awaitable[T]]) -> T:
-    """Ask the cluster one thing; ends the command where it gives no answer."""
-    from loadstar.clients.connection import connect
-    from loadstar.clients.errors import ClientError, NotFound
-    from loadstar.clients.kube import Kube
-
-    async def ask() -> T:
-        chosen = kubeconfig or os.environ.get("LOADSTAR_KUBECONFIG") or os.environ.get("KUBECONFIG") or ""
-        async with Kube(await connect(chosen)) as kube:
-            return await question(kube)
-
-    try:
-        return asyncio.run(ask())
-    except NotFound as error:
-        hint = (
-            "" if error.details.get("name") else "; is the CRD installed? (loadstar crd | kubectl apply -f -)"
-        )
-        _end(f"{error}{hint}", EXIT_FAILED)
-    except ClientError as error:
-        _end(str(error), EXIT_FAILED)
-
-
-def _end(message: str, code: int) -> NoReturn:
-    typer.echo(f"loadstar: {message}", err=True)
-    raise typer.Exit(code)
+app.command()(simulate)

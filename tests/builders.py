@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from loadstar.core.commitments import Commitment
-from loadstar.core.forecast import SIGNALS, TrendForecaster
+from loadstar.core.forecast import NORMAL_90, SIGNALS, TrendForecaster
 from loadstar.core.jobs import Job, JobState, Phase, Placement, Policy, RankPlacement, RunPolicy, Scheduling
 from loadstar.core.load import STEP_SECONDS, FreshnessPolicy, Sample, Signal
 from loadstar.core.placement import Unplaceable
@@ -136,6 +136,8 @@ def make_node_loads(
         forecast=np.array(forecast),
         band=np.array(band or [0.0] * len(forecast)),
         measured=np.ones(len(forecast), dtype=np.bool_),
+        expected=np.tile(np.array([forecast]).T, len(SIGNALS)),
+        sigma=np.tile(np.array([band or [0.0] * len(forecast)]).T / NORMAL_90, len(SIGNALS)),
     )
 
 

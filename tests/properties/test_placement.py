@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadstar.core.forecast import SIGNALS
 from loadstar.core.jobs import Job, Placement, Policy, Scheduling
 from loadstar.core.placement import Unplaceable
 from loadstar.core.plan import Loads, Offer, Turn, plan
@@ -122,7 +123,7 @@ def test_the_score_is_bounded_and_never_better_for_more_load(
     low: float, high: float, band: float, own_use: float, free: float
 ) -> None:
     loads = make_node_loads(sorted([low, high]), band=[band, band])
-    scores = predictive(loads, np.full(2, own_use), np.full(2, free), GPU_ONLY)
+    scores = predictive(loads, np.full((2, len(SIGNALS)), own_use), np.full(2, free), GPU_ONLY)
     assert scores.total[0] >= scores.total[1] - 1e-9
     assert (scores.total <= 0).all()
     assert (scores.total > -4).all()

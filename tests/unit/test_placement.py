@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from loadstar.core.jobs import Job, Placement, Policy, Scheduling
 from loadstar.core.placement import Request, Unplaceable, place
 from loadstar.core.resources import Resources
-from loadstar.core.score import NodeLoads
+from loadstar.core.score import NodeLoads, expected_excess
 from loadstar.core.snapshot import Node, Snapshot
 from loadstar.core.taints import Taint
 from loadstar.core.volumes import Operator, Presence, Requirement, Volume
@@ -182,9 +183,10 @@ def test_a_placement_tells_the_numbers_it_was_made_by() -> None:
     assert isinstance(outcome, Placement)
     [rank] = outcome.ranks
     assert (rank.load, rank.forecast, rank.band) == (0.4, 0.7, 0.0)
-    # L = 0.7 + 0.8·2/8 = 0.9; 6 of 8 GPUs stay free
-    assert rank.terms == pytest.approx({"overload": -0.1, "load": -0.18, "fragmentation": -0.0375})
-    assert rank.score == outcome.score == pytest.approx(-0.3175)
+    # L = 0.7 + 0.2 = 0.9 ± 0.3·0.2 of what the rank itself is expected to use (0.8·2/8); 6 of 8 GPUs stay free
+    overload = -float(expected_excess(np.array([0.9]), np.array([0.06]), 0.8)[0])
+    assert rank.terms == pytest.approx({"overload": overload, "load": -0.009, "fragmentation": -0.0375})
+    assert rank.score == outcome.score == pytest.approx(overload - 0.0465)
 
 
 def test_a_node_that_nobody_measured_tells_no_load() -> None:

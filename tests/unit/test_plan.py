@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from loadstar.core.commitments import Commitment
 from loadstar.core.jobs import Job, Placement, Policy, Scheduling
 from loadstar.core.plan import Offer, Turn, plan
 from loadstar.core.resources import Resources
@@ -41,11 +42,16 @@ def test_a_herd_of_jobs_in_one_cycle_spreads_over_equally_loaded_nodes() -> None
 
 
 def test_a_job_placed_a_moment_ago_still_sends_the_next_one_elsewhere() -> None:
-    loads = make_loads(make_forecaster({"node-0": [0.2] * 5, "node-1": [0.3] * 5}))
-    fresh = [make_commitment("node-0", gpus=4, age=30)]
+    loads = make_loads(make_forecaster({"node-0": [0.4] * 5, "node-1": [0.4] * 5}))
     taken = {"node-0": Resources(gpus=4)}
-    [offer] = plan([make_job()], make_snapshot(make_nodes(2), taken), fresh, loads, Turn(), NOW).values()
-    assert nodes_of(offer) == ["node-1"]
+
+    def chosen(commitments: list[Commitment]) -> list[str]:
+        snapshot = make_snapshot(make_nodes(2), taken)
+        [offer] = plan([make_job()], snapshot, commitments, loads, Turn(), NOW).values()
+        return nodes_of(offer)
+
+    assert chosen([]) == ["node-0"], "the better fit"
+    assert chosen([make_commitment("node-0", gpus=4, age=30)]) == ["node-1"]
 
 
 def test_what_is_placed_is_taken_from_the_snapshot() -> None:

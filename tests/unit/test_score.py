@@ -30,6 +30,9 @@ from tests.builders import (
 )
 
 
+NO_USE = np.zeros((2, len(SIGNALS)))
+
+
 @pytest.mark.parametrize(("age", "share"), [(0, 0.0), (165, 0.0), (285, 0.5), (405, 1.0), (10_000, 1.0)])
 def test_a_jobs_load_comes_into_sight_between_165_and_405_seconds(age: float, share: float) -> None:
     assert visibility(age) == pytest.approx(share)
@@ -174,21 +177,50 @@ def test_expected_excess_one_sigma_off(mean: float, expected: float) -> None:
 
 
 def test_a_predictive_score_is_the_sum_of_its_three_terms() -> None:
-    scores = predictive(make_node_loads([0.7]), np.array([0.2]), np.array([0.5]), WEIGHTS)
-    # L = 0.9: overload 0.9 - 0.8, load 0.2·0.9, fragmentation 0.05·0.5
+    scores = predictive(make_node_loads([0.9]), NO_USE[:1], np.array([0.5]), GPU_ONLY)
+    # L = 0.9: overload 0.9 - 0.8, load 0.01·0.9, fragmentation 0.05·0.5
     found = {name: float(values[0]) for name, values in scores.terms.items()}
-    assert found == pytest.approx({"overload": -0.1, "load": -0.18, "fragmentation": -0.025})
-    assert scores.total[0] == pytest.approx(-0.305)
+    assert found == pytest.approx({"overload": -0.1, "load": -0.009, "fragmentation": -0.025})
+    assert scores.total[0] == pytest.approx(-0.134)
+
+
+def test_what_a_rank_adds_itself_counts_as_load_and_is_as_doubtful_as_all_that_is_not_seen() -> None:
+    own_use = np.full((1, len(SIGNALS)), 0.2)
+    scores = predictive(make_node_loads([0.6]), own_use, np.zeros(1), GPU_ONLY)
+    # at the threshold with σ = 0.3·0.2: σ·φ(0) = 0.06·0.39894
+    assert scores.terms["overload"][0] == pytest.approx(-0.0239365, abs=1e-6)
+    assert scores.terms["load"][0] == pytest.approx(-0.008)
+
+
+def test_each_signals_overload_counts_by_its_weight_beside_the_weightiest() -> None:
+    loads = make_node_loads([0.0])
+    loads.expected[0] = [0.9, 0.9, 0.9, 0.7]
+    scores = predictive(loads, NO_USE[:1], np.zeros(1), WEIGHTS)
+    # GPU, GPU memory and CPU are 0.1 too high, with weights 0.5, 0.2, 0.2 of which the largest counts in full
+    assert scores.terms["overload"][0] == pytest.approx(-0.1 * (1 + 0.4 + 0.4))
+
+
+def test_a_signal_that_nobody_measured_is_expected_to_be_what_jobs_use_of_what_is_allocated() -> None:
+    loads = combined(forecast_of(0.1, age=float("nan")), allocated=1.0)
+    assert loads.expected[0] == pytest.approx(np.full(len(SIGNALS), 0.8))
+    assert not loads.sigma.any()
+
+
+def test_a_kind_of_term_may_be_added_and_counts() -> None:
+    scores = predictive(
+        make_node_loads([0.0]), NO_USE[:1], np.zeros(1), GPU_ONLY, {"health": np.array([-0.3])}
+    )
+    assert (scores.terms["health"][0], scores.total[0]) == (-0.3, pytest.approx(-0.3))
 
 
 def test_of_two_calm_nodes_the_calmer_one_scores_better() -> None:
-    scores = predictive(make_node_loads([0.3, 0.1]), np.zeros(2), np.zeros(2), WEIGHTS)
+    scores = predictive(make_node_loads([0.3, 0.1]), NO_USE, np.zeros(2), WEIGHTS)
     assert scores.total[1] > scores.total[0]
 
 
 def test_an_uncertain_node_near_the_threshold_scores_worse() -> None:
     loads = make_node_loads([0.75, 0.75], band=[0.2, 0.0])
-    scores = predictive(loads, np.zeros(2), np.zeros(2), WEIGHTS)
+    scores = predictive(loads, NO_USE, np.zeros(2), WEIGHTS)
     assert scores.total[0] < scores.total[1]
 
 

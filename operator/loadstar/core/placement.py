@@ -183,7 +183,6 @@ class Given:
     """Loads that are simply given, and stay as they are."""
 
     node_loads: NodeLoads
-    weights: Weights
     snapshot: Snapshot
 
     def loads(self, scheduling: Scheduling) -> NodeLoads:
@@ -193,7 +192,7 @@ class Given:
 
     def own_use(self, job: Job) -> NDArray[np.float64]:
         """What is expected of a family that nobody has seen."""
-        return np.asarray(expected_use(job.request, self.snapshot) @ self.weights.of_signals)
+        return expected_use(job.request, self.snapshot)
 
     def alike(self, job: Job) -> Hashable:
         """All of one request are."""
@@ -220,6 +219,6 @@ class Request:
 
 def place(request: Request, snapshot: Snapshot) -> Placement | Unplaceable:
     """One gang's placement by given loads; see `Placer.place`."""
-    expected = Given(request.loads, request.weights, snapshot)
+    expected = Given(request.loads, snapshot)
     placer = Placer(snapshot, expected, Criteria(request.weights), request.now)
     return placer.place(request.job, request.last_turn, request.reserved)

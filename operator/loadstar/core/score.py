@@ -7,7 +7,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from loadstar.core.commitments import Committed
+from loadstar.core.commitments import UNCERTAINTY, Committed
+from loadstar.core.families import EXPECTED_USE
 from loadstar.core.forecast import NORMAL_90, SIGNALS, Forecast, feedback
 from loadstar.core.load import FreshnessPolicy, Signal
 
@@ -19,13 +20,14 @@ Rows = NDArray[np.intp]
 class Weights:
     """Weights of signals in a node's load and of terms in its score; `hot` is θ, the load that counts as too high.
 
-    The overload term alone is flat below θ, so that any two calm nodes would tie; the load term ranks those too.
+    The overload term alone is flat below θ, so that any two calm nodes would tie; the load term ranks those too. It is
+    small: a calm node is no better for being calmer, but spreading jobs for it leaves no node free for large ones.
     """
 
     signals: Mapping[Signal, float]
     hot: float = 0.8
     overload: float = 1.0
-    load: float = 0.2
+    load: float = 0.01
     fragmentation: float = 0.05
     network_split: float = 0.1
     watts: float = 0.02
@@ -34,21 +36,30 @@ class Weights:
     discouraged: float = 0.1
     of_signals: Array = field(init=False, repr=False, compare=False)
     """The signals' weights in the order of SIGNALS, as shares of their sum."""
+    of_overloads: Array = field(init=False, repr=False, compare=False)
+    """The same as shares of the largest: overload of the weightiest signal counts in full."""
 
     def __post_init__(self) -> None:
         weights = np.array([self.signals.get(signal, 0.0) for signal in SIGNALS])
         object.__setattr__(self, "of_signals", weights / weights.sum())
+        object.__setattr__(self, "of_overloads", weights / weights.max())
 
 
 @dataclass(frozen=True, slots=True)
 class NodeLoads:
-    """One load per node, in the snapshot's order. `measured` is False where allocation stands in for every signal."""
+    """One load per node, in the snapshot's order. `measured` is False where allocation stands in for every signal.
+
+    `expected` and `sigma`, of shape (nodes, signals), are what is behind it: each signal's mean at the horizon and its
+    standard deviation. A signal that nobody measured is expected to be what jobs use of what is allocated.
+    """
 
     current: Array
     plain_feedback: Array
     forecast: Array
     band: Array
     measured: NDArray[np.bool_]
+    expected: Array
+    sigma: Array
 
     def rows(self, rows: Rows) -> "NodeLoads":
         """A copy of these nodes' loads."""
@@ -58,6 +69,8 @@ class NodeLoads:
             self.forecast[rows],
             self.band[rows],
             self.measured[rows],
+            self.expected[rows],
+            self.sigma[rows],
         )
 
     def update(self, rows: Rows, loads: "NodeLoads") -> None:
@@ -67,6 +80,8 @@ class NodeLoads:
         self.forecast[rows] = loads.forecast
         self.band[rows] = loads.band
         self.measured[rows] = loads.measured
+        self.expected[rows] = loads.expected
+        self.sigma[rows] = loads.sigma
 
 
 def combine(
@@ -88,14 +103,19 @@ def combine(
     def mean(value: Array) -> Array:
         return np.asarray(np.where(missing, allocated, value) @ weight)
 
+    net = committed.coming - committed.leaving
     widened = forecast.band * np.maximum(1.0, np.nan_to_num(forecast.age) / policy.fresh_seconds)
-    variance = np.minimum(widened, 1.0) ** 2 + NORMAL_90**2 * committed.variance
+    variance = np.minimum(widened, 1.0) ** 2 / NORMAL_90**2 + committed.variance
+    variance = np.where(missing, 0.0, variance)
+    expected = np.where(missing, EXPECTED_USE * allocated, np.clip(forecast.value + net, 0.0, 1.0))
     return NodeLoads(
         current=mean(forecast.current),
         plain_feedback=mean(feedback(forecast.current, forecast.change, alpha)),
-        forecast=mean(np.clip(forecast.value + committed.net, 0.0, 1.0)),
-        band=np.sqrt(np.where(missing, 0.0, variance) @ weight**2),
+        forecast=mean(np.clip(forecast.value + net, 0.0, 1.0)),
+        band=NORMAL_90 * np.sqrt(variance @ weight**2),
         measured=np.asarray(~missing[:, weight > 0].all(axis=1)),
+        expected=expected,
+        sigma=np.sqrt(variance),
     )
 
 
@@ -125,21 +145,31 @@ def predictive(
     weights: Weights,
     others: Mapping[str, Array] = MappingProxyType({}),
 ) -> Scores:
-    """-E[(L - θ)⁺] - w·L - w·fragmentation, L the node's forecast load with the new gang on it, and `others`.
+    """-Σ_s w_s·E[(L_s - θ)⁺] - w·L - w·fragmentation, L the node's load with the new gang on it, and `others`.
 
-    `own_use` is the gang's expected load on each node, `fragmentation` the share of the node's GPUs that the placement
-    makes useless to the jobs to come. `others` are terms already weighed, at most 0.
+    `own_use`, of shape (nodes, signals), is what one rank is expected to add; as with all that is not seen yet, it is
+    known only roughly. `fragmentation` is the share of the node's GPUs that the placement makes useless to the jobs to
+    come. `others` are terms already weighed, at most 0.
     """
-    mean = loads.forecast + own_use
-    overload = expected_excess(mean, loads.band / NORMAL_90, weights.hot)
     return _of(
         {
-            "overload": -weights.overload * overload,
-            "load": -weights.load * mean,
+            "overload": -weights.overload * _overload(loads, own_use, weights),
+            "load": -weights.load * (loads.forecast + own_use @ weights.of_signals),
             "fragmentation": -weights.fragmentation * fragmentation,
             **others,
         }
     )
+
+
+def _overload(loads: NodeLoads, own_use: Array, weights: Weights) -> Array:
+    """The expected excess over θ of each signal, added up by the signals' weights."""
+    total = np.zeros(len(loads.forecast))
+    for signal in np.flatnonzero(weights.of_overloads).tolist():
+        use = own_use[:, signal]
+        sigma = np.sqrt(loads.sigma[:, signal] ** 2 + (UNCERTAINTY * use) ** 2)
+        excess = expected_excess(loads.expected[:, signal] + use, sigma, weights.hot)
+        total += weights.of_overloads[signal] * excess
+    return total
 
 
 def plain_feedback(loads: NodeLoads) -> Scores:

@@ -47,7 +47,7 @@ class Expected(Protocol):
         ...
 
     def own_use(self, job: Job) -> Array:
-        """The load that one rank of the job is expected to add to each node."""
+        """What one rank of the job is expected to add to each node, shape (nodes, signals)."""
         ...
 
     def alike(self, job: Job) -> Hashable:
@@ -106,8 +106,7 @@ class LoadView:
 
     def own_use(self, job: Job) -> Array:
         """See Expected."""
-        use = expected_use(job.request, self.snapshot, self.known.families.use(job.family))
-        return use @ self.known.weights.of_signals
+        return expected_use(job.request, self.snapshot, self.known.families.use(job.family))
 
     def alike(self, job: Job) -> Hashable:
         """See Expected."""

@@ -3,14 +3,19 @@
 Nothing in it has to survive a restart: gangs that run, and those that ended lately, are in their jobs' statuses.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
 
 from loadstar.core.commitments import WINDOW_SECONDS, Commitment, expires_at
 from loadstar.core.families import Families
 from loadstar.core.hindsight import PATIENCE_SECONDS, horizon_ends
 from loadstar.core.jobs import Job, Placement
 from loadstar.core.resources import Resources
+
+Array = NDArray[np.float64]
 
 LATE_SECONDS = 300.0
 """The oldest sample that still counts: so much longer a commitment is kept, as such a sample does not show it."""
@@ -20,11 +25,25 @@ Key = tuple[str, int]
 
 
 @dataclass(slots=True)
+class Watched:
+    """What one gang's ranks use as a share of their request, per signal, and the variance of that knowledge."""
+
+    use: Array
+    variance: Array
+    first_variance: Array
+    begun: float
+    """When the first sample was taken that shows its plateau, Unix seconds."""
+    told: bool = False
+    """Whether its family has learned of it."""
+
+
+@dataclass(slots=True)
 class Gang:
     """One placement of a job and what is known of it by now.
 
-    `lag` is the time from its decision to its first visible load, once that was seen, or how long none has been seen
-    where that is longer than its family's; `judged` says that nothing more is to be said of its forecast.
+    `runs_since` is when all of its ranks were first seen to run. `lag` is the time from its decision to its first
+    visible load once that was `seen`, or how long none has been seen where that is longer than its family's. `judged`
+    says that nothing more is to be said of its forecast, `watched` what was seen of its use.
     """
 
     uid: str
@@ -32,8 +51,11 @@ class Gang:
     request: Resources
     placement: Placement
     ended_at: float | None = None
+    runs_since: float | None = None
     lag: float | None = None
+    seen: bool = False
     judged: bool = False
+    watched: Watched | None = None
 
 
 @dataclass(slots=True)
@@ -54,8 +76,9 @@ class Ledger:
         running: Iterable[tuple[Job, Placement]],
         ended: Iterable[tuple[Job, Placement, float]],
         now: float,
+        started: Container[str] = (),
     ) -> None:
-        """Take in which gangs are placed now, and which are over since when.
+        """Take in which gangs are placed now, which are over since when, and (by their jobs' uids) whose ranks all run.
 
         A gang that was placed before and is in neither is over since now: its job was deleted, suspended or starts
         anew.
@@ -66,6 +89,8 @@ class Ledger:
         for key, gang in self._gangs.items():
             if gang.ended_at is None and key not in living:
                 gang.ended_at = now
+            elif gang.ended_at is None and gang.runs_since is None and gang.uid in started:
+                gang.runs_since = now
         self._gangs = {key: gang for key, gang in self._gangs.items() if not _settled(gang, now)}
 
     def commitments(self, now: float) -> list[Commitment]:

@@ -13,7 +13,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from loadstar.core.fragmentation import MILLI, Ask, Counts, Fragmentation, Free, Index, Mix
+from loadstar.core.fragmentation import Counts, Fragmentation, Free, Index, packing_cost
+from loadstar.core.mix import MILLI, Ask, Mix
 from loadstar.simulator.traces import TraceJob, TraceNode
 
 Array = NDArray[np.float64]
@@ -26,7 +27,8 @@ MOST_CPU, MOST_GPU = 128_000, 8 * MILLI
 class Board:
     """The nodes' state: what is free, what there is (millicores, GPUs), products, and the shapes of pods that came.
 
-    `shapes` has a bit for each way of asking for GPUs that a node's pods have: shared, one, two, ... whole ones.
+    `shapes` has a bit for each way of asking for GPUs that a node's pods have: shared, one, two, ... whole ones;
+    `largest` are the millicores and milli-GPUs of the largest node.
     """
 
     products: tuple[str, ...]
@@ -34,6 +36,7 @@ class Board:
     cpu: Counts
     gpus: Counts
     shapes: Counts
+    largest: tuple[int, int]
 
     @classmethod
     def of(cls, nodes: Sequence[TraceNode]) -> "Board":
@@ -44,11 +47,15 @@ class Board:
         devices = (np.arange(gpus.max(initial=1)) < gpus[:, None]) * np.int64(MILLI)
         products = tuple(sorted({node.product for node in nodes}))
         kind = np.array([products.index(node.product) for node in nodes], dtype=np.intp)
-        return cls(products, Free(cpu.copy(), memory, devices, kind), cpu, gpus, np.zeros_like(gpus))
+        largest = int(cpu.max(initial=1)), int(gpus.max(initial=1)) * MILLI
+        return cls(products, Free(cpu.copy(), memory, devices, kind), cpu, gpus, np.zeros_like(gpus), largest)
 
     def rows(self, rows: Index) -> "Board":
         """A copy of some nodes' state."""
-        return Board(self.products, self.free.rows(rows), self.cpu[rows], self.gpus[rows], self.shapes[rows])
+        shapes = self.shapes[rows]
+        return Board(
+            self.products, self.free.rows(rows), self.cpu[rows], self.gpus[rows], shapes, self.largest
+        )
 
     def fits(self, ask: Ask) -> NDArray[np.bool_]:
         """Which nodes can take the pod."""
@@ -79,14 +86,14 @@ class Packer(Protocol):
     def score(self, ask: Ask, board: Board) -> Array:
         """Per node, the higher the better; only nodes that fit are looked at."""
 
-    def device(self, ask: Ask, board: Board, rng: np.random.Generator) -> int:
+    def device(self, ask: Ask, board: Board) -> int:
         """The device of the board's only node that takes a pod which shares one."""
 
 
 class _BestDevice:
     """Shared GPUs go to the device that has least left."""
 
-    def device(self, ask: Ask, board: Board, rng: np.random.Generator) -> int:
+    def device(self, ask: Ask, board: Board) -> int:
         """The fullest device that fits."""
         left = board.free.devices[0]
         return int(np.where(left >= ask.share, left, MILLI + 1).argmin())
@@ -95,7 +102,7 @@ class _BestDevice:
 class AnyNode(_BestDevice):
     """All nodes alike: first-fit with ties by name, random with random ties (devices best-fit)."""
 
-    def score(self, ask: Ask, board: Board) -> Array:
+    def score(self, ask: Ask, board: Board) -> Array:  # noqa: ARG002 (looks at nothing)
         """0."""
         return np.zeros(len(board.cpu))
 
@@ -103,9 +110,12 @@ class AnyNode(_BestDevice):
 class RandomNode(AnyNode):
     """All nodes and devices alike."""
 
-    def device(self, ask: Ask, board: Board, rng: np.random.Generator) -> int:
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+
+    def device(self, ask: Ask, board: Board) -> int:
         """Any device that fits."""
-        return int(rng.choice(np.flatnonzero(board.free.devices[0] >= ask.share)))
+        return int(self._rng.choice(np.flatnonzero(board.free.devices[0] >= ask.share)))
 
 
 class BestFit(_BestDevice):
@@ -113,7 +123,9 @@ class BestFit(_BestDevice):
 
     def score(self, ask: Ask, board: Board) -> Array:
         """⌊100·(1 - mean of what is left over the largest node's)⌋."""
-        return np.floor(100 * (1 - leftover(board) + (ask.cpu / MOST_CPU + ask.milli / MOST_GPU) / 2))
+        asked = (ask.cpu / MOST_CPU + ask.milli / MOST_GPU) / 2
+        left = (board.free.cpu / MOST_CPU + board.free.devices.sum(axis=1) / MOST_GPU) / 2
+        return np.asarray(np.floor(100 * (1 - left + asked)))
 
 
 class DotProduct(_BestDevice):
@@ -123,7 +135,7 @@ class DotProduct(_BestDevice):
         """⌊100·(1 - asked · free / 2)⌋, both scaled by the largest node's."""
         cpu = board.free.cpu / MOST_CPU * (ask.cpu / MOST_CPU)
         gpu = board.free.devices.sum(axis=1) / MOST_GPU * (ask.milli / MOST_GPU)
-        return np.floor(100 * (1 - (cpu + gpu) / 2))
+        return np.asarray(np.floor(100 * (1 - (cpu + gpu) / 2)))
 
 
 class GpuClustering(_BestDevice):
@@ -136,7 +148,7 @@ class GpuClustering(_BestDevice):
             return np.zeros(len(board.cpu))
         shapes = board.shapes
         company = np.select([shapes == own, (shapes & own) > 0, shapes == 0], [75, 50, 25], 0)
-        return company + 25 * (MOST_GPU - board.free.devices.sum(axis=1)) // MOST_GPU
+        return np.asarray(company + 25.0 * (MOST_GPU - board.free.devices.sum(axis=1)) // MOST_GPU)
 
 
 class GpuPacking(_BestDevice):
@@ -151,7 +163,7 @@ class GpuPacking(_BestDevice):
         least = np.where(devices >= ask.share, devices, MILLI + 1).min(axis=1)
         shared = 100 - least * 100 // MILLI // 10
         used = np.where(least < MILLI, shared, max(50 - ask.gpus, 33))
-        return np.where(idle == board.gpus, np.maximum(33 - idle, idle), used).astype(float)
+        return np.asarray(np.where(idle == board.gpus, np.maximum(33 - idle, idle), used), dtype=np.float64)
 
 
 class MostAllocated(_BestDevice):
@@ -161,35 +173,43 @@ class MostAllocated(_BestDevice):
         """⌊100 · allocated with the pod / all⌋."""
         capacity = board.gpus * MILLI
         allocated = capacity - board.free.devices.sum(axis=1) + ask.milli
-        return np.floor_divide(100 * allocated, np.maximum(capacity, 1)).astype(float)
+        return np.asarray(100 * allocated // np.maximum(capacity, 1), dtype=np.float64)
 
 
 class Fgd:
     """The least growth of fragmentation, rounded as FGD's plugin rounds it, and nothing else."""
 
-    def __init__(self, jobs: Iterable[TraceJob], products: Iterable[str]) -> None:
-        """The mix is that of the same jobs, by CPU and GPUs, those without a GPU included."""
+    def __init__(self, jobs: Iterable[TraceJob], nodes: Iterable[TraceNode]) -> None:
+        """The mix is 95 % of the same jobs, by CPU and GPUs, those without a GPU included."""
         counts = Counter(replace(job.ask, memory=0) for job in jobs for _ in range(job.ranks))
-        self.tables = Fragmentation(Mix.typical(counts), products)
+        self.tables = Fragmentation(Mix.typical(counts, cover=0.95), (node.product for node in nodes))
 
     def score(self, ask: Ask, board: Board) -> Array:
         """⌊100·σ(-growth in GPUs)⌋."""
         growth, _ = self.tables.growth(ask, board.free)
-        return np.floor(100 / (1 + np.exp(growth / MILLI)))
+        return np.asarray(np.floor(100 / (1 + np.exp(growth / MILLI))))
 
-    def device(self, ask: Ask, board: Board, rng: np.random.Generator) -> int:
+    def device(self, ask: Ask, board: Board) -> int:
         """The device on which the growth is least."""
         return int(self.tables.growth(ask, board.free)[1][0])
 
 
-class Ours(Fgd):
-    """FGD's growth rounded alike, and among equals the least left over: the same under any rule for ties."""
+class Ours:
+    """The least packing cost as the operator's core counts it: growth of fragmentation by scarcity, and best fit."""
+
+    def __init__(self, jobs: Iterable[TraceJob], nodes: Iterable[TraceNode]) -> None:
+        """The mix is that of the same jobs, as FGD has it."""
+        supply: Counter[str] = Counter()
+        for node in nodes:
+            supply[node.product] += node.gpus
+        counts = Counter(job.ask for job in jobs for _ in range(job.ranks))
+        self.tables = Fragmentation(Mix.typical(counts).by_scarcity(supply), supply)
 
     def score(self, ask: Ask, board: Board) -> Array:
-        """FGD's score less what is left over (0..1), so that it decides among equals only."""
-        return super().score(ask, board) - leftover(board)
+        """The packing cost, less being better."""
+        growth, _ = self.tables.growth(ask, board.free)
+        return -packing_cost(growth, board.free.cpu, board.free.devices.sum(axis=1), board.largest)
 
-
-def leftover(board: Board) -> Array:
-    """The mean of free CPU and free GPUs, in parts of the largest node's."""
-    return (board.free.cpu / MOST_CPU + board.free.devices.sum(axis=1) / MOST_GPU) / 2
+    def device(self, ask: Ask, board: Board) -> int:
+        """The device on which the growth is least."""
+        return int(self.tables.growth(ask, board.free)[1][0])

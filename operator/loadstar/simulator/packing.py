@@ -6,16 +6,28 @@ arrived), the measure of FGD's experiments (Weng et al., USENIX ATC 2023, figure
 device by device.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadstar.core.fragmentation import MILLI, Ask
 from loadstar.core.memo import RowMemo
-from loadstar.simulator.packers import Board, Packer
+from loadstar.core.mix import MILLI, Ask
+from loadstar.simulator.packers import (
+    AnyNode,
+    BestFit,
+    Board,
+    DotProduct,
+    Fgd,
+    GpuClustering,
+    GpuPacking,
+    MostAllocated,
+    Ours,
+    Packer,
+    RandomNode,
+)
 from loadstar.simulator.traces import TraceJob, TraceNode
 
 Array = NDArray[np.float64]
@@ -45,8 +57,10 @@ class Course:
         return float(100 - self.allocated[at].mean() * 100 / self.capacity) if at.any() else float("nan")
 
 
-def pack(nodes: Sequence[TraceNode], jobs: Sequence[TraceJob], packer: Packer, ties: Ties, seed: int) -> Course:
-    """Place the jobs' ranks in their order; `seed` draws among ties and for packers that choose at random."""
+def pack(
+    nodes: Sequence[TraceNode], jobs: Sequence[TraceJob], packer: Packer, ties: Ties, seed: int
+) -> Course:
+    """Place the jobs' ranks in their order; `seed` draws among ties."""
     board = Board.of(nodes)
     rng = np.random.default_rng(seed)
     memo: RowMemo[Ask] = RowMemo(len(nodes), lambda ask, rows: _scores(packer, ask, board.rows(rows)))
@@ -56,11 +70,31 @@ def pack(nodes: Sequence[TraceNode], jobs: Sequence[TraceJob], packer: Packer, t
         row = _best(memo.of(ask), ties, rng)
         if row is not None:
             shared = ask.gpus and ask.share < MILLI
-            board.take(row, ask, packer.device(ask, board.rows(np.array([row])), rng) if shared else 0)
+            board.take(row, ask, packer.device(ask, board.rows(np.array([row]))) if shared else 0)
             memo.changed(row)
             allocated[step] = ask.milli
     arrived = np.cumsum([ask.milli for ask in asks])
     return Course(arrived, np.cumsum(allocated), sum(node.gpus for node in nodes) * MILLI)
+
+
+def policies(
+    nodes: Sequence[TraceNode], jobs: Sequence[TraceJob], seed: int
+) -> Mapping[str, tuple[Packer, Ties]]:
+    """Every policy by name, with the rule for ties it is known with; `jobs` before their inflation give the mix."""
+    fgd, ours = Fgd(jobs, nodes), Ours(jobs, nodes)
+    return {
+        "random": (RandomNode(seed), Ties.RANDOM),
+        "first-fit": (AnyNode(), Ties.NAME),
+        "DotProd": (DotProduct(), Ties.NAME),
+        "GpuClustering": (GpuClustering(), Ties.NAME),
+        "GpuPacking": (GpuPacking(), Ties.NAME),
+        "BestFit": (BestFit(), Ties.NAME),
+        "MostAllocated": (MostAllocated(), Ties.NAME),
+        "FGD": (fgd, Ties.NAME),
+        "FGD, random ties": (fgd, Ties.RANDOM),
+        "Loadstar": (ours, Ties.NAME),
+        "Loadstar, random ties": (ours, Ties.RANDOM),
+    }
 
 
 def _scores(packer: Packer, ask: Ask, board: Board) -> Array:

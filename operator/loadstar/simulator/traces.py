@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from loadstar.core.fragmentation import MILLI, Ask
+from loadstar.core.mix import MILLI, Ask
 from loadstar.simulator.cells import Line, TraceError, TracesMissing, lines, need
 
 __all__ = ["TraceError", "TraceJob", "TraceNode", "TracesMissing", "read_jobs", "read_nodes", "trace_file"]
@@ -160,19 +160,20 @@ def _own_job(line: Line) -> TraceJob:
 
 def _openb_job(line: Line) -> TraceJob:
     scheduled, deleted = line.seconds("scheduled_time"), line.seconds("deletion_time")
-    ran = scheduled is not None and deleted is not None
     return TraceJob(
         name=line.name("name"),
         ask=_ask(line, line.whole("num_gpu"), "gpu_spec"),
         submitted=line.seconds("creation_time") or 0.0,
-        duration=max(deleted - scheduled, 0.0) if ran else None,  # type: ignore[operator]
+        duration=None if scheduled is None or deleted is None else max(deleted - scheduled, 0.0),
     )
 
 
 def _ask(line: Line, gpus: int, products: str) -> Ask:
     share = line.whole("gpu_milli", least=1, default=MILLI) if gpus else MILLI
     if share > MILLI or (gpus > 1 and share < MILLI):
-        line.refuse("gpu_milli", f"is {share} with {gpus} GPUs: write {MILLI} for whole GPUs, less for a part of one")
+        line.refuse(
+            "gpu_milli", f"is {share} with {gpus} GPUs: write {MILLI} for whole GPUs, less for a part of one"
+        )
     return Ask(
         cpu=line.whole("cpu_milli", default=0),
         memory=line.whole("memory_mib", default=0) * MIB,

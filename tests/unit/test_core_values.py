@@ -1,12 +1,11 @@
-"""Resources, freshness of samples, conditions, and the order of the queue."""
+"""Resources, freshness of samples, and conditions."""
 
 import pytest
 
-from loadstar.core import queue
 from loadstar.core.conditions import Condition, Conditions, Status
 from loadstar.core.load import Freshness, FreshnessPolicy
 from loadstar.core.resources import Resources
-from tests.builders import GIB, NOW, make_job
+from tests.builders import GIB
 
 
 def test_resources_add_and_subtract_part_by_part() -> None:
@@ -73,14 +72,3 @@ def test_conditions_come_in_the_order_of_their_types() -> None:
     for name in names:
         conditions = conditions.with_(Condition(name, Status.TRUE, "R", "", 0.0, 1))
     assert [found.type for found in conditions] == sorted(names)
-
-
-def test_the_queue_is_first_come_first_served_and_ends_on_the_uid() -> None:
-    late = make_job("a", created_at=NOW + 1)
-    twin, other_twin = make_job("c"), make_job("b")
-    assert queue.in_order([late, twin, other_twin]) == [other_twin, twin, late]
-
-
-@pytest.mark.parametrize(("age", "closes"), [(599.9, False), (600.0, True)])
-def test_a_job_closes_the_queue_after_ten_minutes(age: float, closes: bool) -> None:
-    assert queue.closes_the_queue(make_job(), NOW + age) is closes

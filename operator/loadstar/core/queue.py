@@ -1,18 +1,93 @@
-"""The order in which waiting jobs are tried."""
+"""The order in which waiting jobs are tried: priority, then fair share between groups, then the order in a group."""
 
+import heapq
+import math
+from collections import defaultdict, deque
 from collections.abc import Iterable
+from enum import StrEnum
 
+from loadstar.core.durations import Durations
+from loadstar.core.fairshare import Shares
 from loadstar.core.jobs import Job
-
-STARVATION_SECONDS = 600.0
-"""A job that has waited this long closes the queue behind it, so that small jobs can't pass a large one for ever."""
+from loadstar.core.running import Running, gpus_of
 
 
-def in_order(waiting: Iterable[Job]) -> list[Job]:
-    """First come, first served; ties end on the uid."""
-    return sorted(waiting, key=lambda job: job.order)
+class Order(StrEnum):
+    """Which job of a group comes first."""
+
+    FIRST_COME = "firstCome"
+    SHORTEST = "shortestExpected"
+    """The one with the least work ahead, by size classes. A long job can wait for as long as shorter ones come."""
 
 
-def closes_the_queue(job: Job, now: float) -> bool:
-    """Whether nobody behind this job, which waits for what others use, may pass it any more."""
-    return now - job.created_at >= STARVATION_SECONDS
+def size_class(gpu_seconds: float) -> int:
+    """⌊log₄⌋ of the work ahead: coarse, as expectations are, and so that hardly anybody displaces anybody."""
+    return math.floor(math.log(max(gpu_seconds, 1.0), 4.0))
+
+
+def work_ahead(job: Job, durations: Durations, ran: float = 0.0) -> float:
+    """The GPU-seconds that a job is expected to need yet; one without GPUs counts as one."""
+    return durations.remaining(job.family, ran) * max(gpus_of(job), 1)
+
+
+def shorter(job: Job, gang: Running, durations: Durations, now: float) -> bool:
+    """Whether a job has less work ahead than a running gang of its group, by at least a size class."""
+    left = work_ahead(gang.job, durations, gang.ran(now))
+    return job.group == gang.job.group and size_class(work_ahead(job, durations)) < size_class(left)
+
+
+class Line:
+    """Waiting jobs one by one; who is tried is charged to its group before the next one is chosen.
+
+    The order is total and does not depend on the order of `waiting`: it ends on creation time and uid.
+    """
+
+    def __init__(
+        self,
+        waiting: Iterable[Job],
+        shares: Shares,
+        durations: Durations,
+        order: Order = Order.FIRST_COME,
+    ) -> None:
+        self._shares = shares
+        self._groups: dict[tuple[int, str], deque[Job]] = defaultdict(deque)
+        self._rank = {job.uid: (_rank(job, durations, order), job) for job in waiting}
+        for _, job in sorted(self._rank.values(), key=lambda ranked: ranked[0]):
+            self._groups[-job.scheduling.priority, job.group].append(job)
+        self._later = sorted(self._groups, reverse=True)
+        """Priorities with their groups that are not begun yet, the highest priority last."""
+        self._heads: list[tuple[float, tuple[int, float, str], str, int]] = []
+
+    def next(self) -> Job | None:
+        """Who is tried next; None when nobody is left."""
+        if not self._heads:
+            self._begin_priority()
+        if not self._heads:
+            return None
+        *_, group, priority = heapq.heappop(self._heads)
+        return self._groups[priority, group].popleft()
+
+    def tried(self, job: Job, *, charged: bool) -> None:
+        """To be said of each job before the next one is asked for. `charged`: it has, or is next to get, its GPUs."""
+        if charged:
+            self._shares.charge(job.group, gpus_of(job))
+        self._push(-job.scheduling.priority, job.group)
+
+    def _begin_priority(self) -> None:
+        if not self._later:
+            return
+        priority = self._later[-1][0]
+        while self._later and self._later[-1][0] == priority:
+            self._push(*self._later.pop())
+
+    def _push(self, priority: int, group: str) -> None:
+        line = self._groups[priority, group]
+        if line:
+            rank, _ = self._rank[line[0].uid]
+            heapq.heappush(self._heads, (self._shares.of(group), rank, group, priority))
+
+
+def _rank(job: Job, durations: Durations, order: Order) -> tuple[int, float, str]:
+    """The place in its group."""
+    size = size_class(work_ahead(job, durations)) if order is Order.SHORTEST else 0
+    return size, *job.order

@@ -1,0 +1,116 @@
+"""How long jobs last, learned from those that ended: (family, how long it ran already) → what is left.
+
+Nobody says in advance how long a training takes, but those of one family last alike. Of the last REMEMBERED jobs of a
+family, those that lasted longer than this one has run so far tell what is left for it: the conditional distribution
+D - ran | D > ran. Where too few of its family ended, all jobs together tell.
+"""
+
+from bisect import bisect_right, insort
+from collections import deque
+from dataclasses import dataclass, field
+from itertools import islice
+from statistics import fmean
+
+from loadstar.core.jobs import Job
+from loadstar.core.running import GRACE_SECONDS, Running
+
+REMEMBERED = 500
+"""Durations kept per family, and of all families together."""
+RECENT = 50
+"""Durations that the mean of what remains is taken of: a family's jobs change with the work that people do."""
+TO_EXPECT = 3
+"""Ends that must be known to speak of what is usual."""
+TO_BOUND = 20
+"""Ends that must be known to speak of what is hardly ever exceeded."""
+AT_MOST = 0.95
+"""The share of jobs that do not exceed a bound that is learned."""
+UNKNOWN_SECONDS = 600.0
+"""What remains of a job of which nothing is known, at least; one that ran longer goes on as long again."""
+
+
+@dataclass(slots=True)
+class _Ends:
+    """The newest durations, by age and by length."""
+
+    newest: deque[float] = field(default_factory=deque)
+    lengths: list[float] = field(default_factory=list)
+
+    def add(self, seconds: float) -> None:
+        self.newest.append(seconds)
+        insort(self.lengths, seconds)
+        if len(self.newest) > REMEMBERED:
+            self.lengths.pop(bisect_right(self.lengths, self.newest.popleft()) - 1)
+
+    def quantile(self, share: float, ran: float, enough: int) -> float | None:
+        """The quantile of D - ran among D > ran; None where fewer than `enough` lasted that long."""
+        first = bisect_right(self.lengths, ran)
+        longer = len(self.lengths) - first
+        if longer < enough:
+            return None
+        return self.lengths[first + min(longer - 1, int(share * longer))] - ran
+
+
+@dataclass(slots=True)
+class Durations:
+    """What is known of how long jobs last; all of it in seconds."""
+
+    _families: dict[str, _Ends] = field(default_factory=dict)
+    _all: _Ends = field(default_factory=_Ends)
+
+    def learn(self, family: str, seconds: float) -> None:
+        """A job of this family was done after running for this long."""
+        self._families.setdefault(family, _Ends()).add(seconds)
+        self._all.add(seconds)
+
+    def expected(self, family: str, ran: float = 0.0) -> float | None:
+        """The median of what is left; None where nothing tells."""
+        return self._quantile(family, 0.5, ran, TO_EXPECT)
+
+    def at_most(self, family: str, ran: float = 0.0) -> float | None:
+        """What is left at most of 95 of 100 such jobs; None where too few have ended to say so."""
+        return self._quantile(family, AT_MOST, ran, TO_BOUND)
+
+    def remaining(self, family: str, ran: float = 0.0) -> float:
+        """The mean of what is left, by the family's last RECENT jobs: mean(D - ran | D > ran).
+
+        Where none lasted this long, a job goes on for as long again as it ran: the median under a prior without scale.
+        """
+        ends = self._families.get(family)
+        recent = islice(reversed(ends.newest), RECENT) if ends else ()
+        longer = [length - ran for length in recent if length > ran]
+        return fmean(longer) if longer else max(ran, UNKNOWN_SECONDS)
+
+    def length_of(self, job: Job) -> float | None:
+        """How long a job that starts now is expected to run: as its family does, and never beyond its deadline."""
+        return _least(self.expected(job.family), job.run_policy.active_deadline)
+
+    def bound_of(self, job: Job) -> float | None:
+        """After how long a job that starts now has given its nodes back, all but certainly; None where nobody knows."""
+        return _least(self.at_most(job.family), _deadline(job))
+
+    def end_of(self, gang: Running, now: float) -> float | None:
+        """When a running gang is expected to be over (Unix seconds, not before `now`); None where nobody knows.
+
+        What it says itself of its progress counts first, then its family, then its deadline.
+        """
+        if gang.ends_at is not None:
+            return max(now, gang.ends_at)
+        ran = gang.ran(now)
+        limit = _deadline(gang.job)
+        left = _least(self.expected(gang.job.family, ran), None if limit is None else limit - ran)
+        return None if left is None else now + max(0.0, left)
+
+    def _quantile(self, family: str, share: float, ran: float, enough: int) -> float | None:
+        own = self._families.get(family)
+        told = own.quantile(share, ran, enough) if own else None
+        return self._all.quantile(share, ran, max(enough, TO_BOUND)) if told is None else told
+
+
+def _deadline(job: Job) -> float | None:
+    """activeDeadlineSeconds with the grace that its pods get to end."""
+    limit = job.run_policy.active_deadline
+    return None if limit is None else limit + GRACE_SECONDS
+
+
+def _least(*seconds: float | None) -> float | None:
+    return min((value for value in seconds if value is not None), default=None)

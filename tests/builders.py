@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from loadstar.core.commitments import Commitment
-from loadstar.core.forecast import NORMAL_90, SIGNALS, TrendForecaster
+from loadstar.core.forecast import NORMAL_90, SIGNALS, Forecaster
 from loadstar.core.jobs import Job, JobState, Phase, Placement, Policy, RankPlacement, RunPolicy, Scheduling
 from loadstar.core.load import STEP_SECONDS, FreshnessPolicy, Sample, Signal
 from loadstar.core.placement import Unplaceable
@@ -106,19 +106,19 @@ def make_samples(values: Mapping[str, float], at: float = NOW) -> dict[Signal, d
     return {Signal.GPU: {node: Sample(value, at) for node, value in values.items()}}
 
 
-def make_forecaster(series: Mapping[str, list[float]], last_at: float = NOW) -> TrendForecaster:
+def make_forecaster(series: Mapping[str, list[float]], last_at: float = NOW) -> Forecaster:
     """A forecaster that saw one GPU sample per step of each node, the last one at `last_at`."""
-    forecaster = TrendForecaster()
+    forecaster = Forecaster()
     for node, values in series.items():
         for steps_ago, value in zip(range(len(values) - 1, -1, -1), values, strict=True):
             forecaster.observe(make_samples({node: value}, last_at - steps_ago * STEP_SECONDS))
     return forecaster
 
 
-def make_loads(forecaster: TrendForecaster | None = None, weights: Weights = GPU_ONLY) -> Loads:
+def make_loads(forecaster: Forecaster | None = None, weights: Weights = GPU_ONLY) -> Loads:
     """What a cycle knows of load; nothing was measured by default."""
     return Loads(
-        forecaster or TrendForecaster(), FreshnessPolicy(), weights, HEALTHY if forecaster else BLIND
+        forecaster or Forecaster(), FreshnessPolicy(), weights, HEALTHY if forecaster else BLIND
     )
 
 

@@ -1,54 +1,58 @@
-"""The predictive load formula's f(C, ΔC): a damped trend per node and signal, online, vectorised over nodes.
+"""The predictive load formula's f(C, ΔC): a mix of experts per node, signal and horizon, online, for all nodes at once.
 
-Each cell keeps a discounted least-squares line through its samples (discount LAMBDA per step Δ) as five running
-sums, so that memory is O(1), irregular sample times are exact and the slope is right from the first samples on
-(Holt's recursion needs minutes to learn one). The trend is damped as in Gardner & McKenzie (1985):
+A node's new sample settles the forecasts that were made for its hour: the mix learns whom to trust (`mixture`), the
+plain rule its α (`experts`), the band how far off it is (`bands`). Then every expert looks ahead from the sample,
+and the weighted forecasts are kept with the moment (`moments`) until their own hour comes. Memory per node is
+constant: half an hour of moments, one per step Δ.
 
-    Ĉ(t+h) = level + slope · Σ_{i=1..h} PHI^i        h in steps of Δ, counted from the newest sample
-
-The sums take time relative to the newest sample (x ≤ 0); moving the origin by d steps multiplies by LAMBDA^d and
-shifts x by -d. RIDGE keeps a slope of a few noisy, close samples near zero.
+Samples may come at any time; those not newer than what is known, and those that are no number, are ignored.
 """
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loadstar.core.cells import HALF, Cells
+from loadstar.core.columns import Rows, compact
+from loadstar.core.experts import EXPERTS, HORIZONS
 from loadstar.core.load import STEP_SECONDS, Sample, Samples, Signal
 
 Array = NDArray[np.float64]
 
-LAMBDA = 0.8
-"""Discount per step: a memory of about five steps (2.5 minutes), short enough to follow jobs that come and go."""
-PHI = 0.9
-"""Damping per step: a trend is believed for about nine steps in all."""
-RIDGE = 0.5
-"""In steps²: the spread of sample times below which a slope counts as not yet known."""
-JUMP = 0.1
-JUMP_PER_STEP = 0.3
-"""A miss of at least JUMP that came faster than JUMP_PER_STEP is a new level (a job came or went) and no trend: the
-line begins anew at it."""
-ERROR_DISCOUNT = 0.9
-"""Discount of the mean absolute one-step error, per sample."""
-BAND_FLOOR = 0.02
 SPARE_ROWS = 16
-"""Rows kept ready; also how many nodes that are gone are remembered at least."""
+"""How many nodes that are gone are remembered at least."""
 NORMAL_90 = 1.645
-MEAN_ABS_TO_SIGMA = 1.2533
-"""σ / E|x| of a normal variable, √(π/2)."""
+"""A normal variable lies within this many σ of its mean nine times of ten."""
 
 SIGNALS: tuple[Signal, ...] = tuple(Signal)
-_COLUMN = {signal: column for column, signal in enumerate(SIGNALS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What the numbers of a forecaster mean.
+
+    `step_seconds` is Δ, the rhythm in which samples come at the most; loads lie in 0..`ceiling`; no band is
+    narrower than `least_band`, however quiet a node was so far.
+    """
+
+    step_seconds: float = STEP_SECONDS
+    ceiling: float = 1.0
+    least_band: float = 0.02
+
+
+DEFAULT_SCALE = Scale()
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """Arrays of shape (nodes, signals) in the order of the asked nodes and SIGNALS; NaN where no sample was seen.
 
-    `current` and `change` (per step Δ) are the newest sample and its difference to the one before, `value` the
-    forecast at the horizon, `band` its 90 % half-width, `age` seconds since the newest sample.
+    `current` and `change` (per step Δ) are the newest sample and its difference to the one before; `value` is the
+    forecast at the horizon, least far off on average (so near the *median* of what may come); `band` is its 90 %
+    half-width; `mean` is the expected load, `value` made good for how far outcomes lay above or below it; `upper`
+    is what nine outcomes of ten stay below. `age` is seconds since the newest sample.
     """
 
     current: Array
@@ -56,25 +60,34 @@ class Forecast:
     value: Array
     band: Array
     age: Array
+    mean: Array
+    upper: Array
 
 
-class TrendForecaster:
-    """Online damped-trend forecasts of every node and signal; about a dozen floats per cell."""
+class Forecaster:
+    """Online forecasts of every node and signal; some two kilobytes for each."""
 
-    def __init__(self) -> None:
+    def __init__(self, scale: Scale = DEFAULT_SCALE) -> None:
+        self._scale = scale
         self._row: dict[str, int] = {}
-        shape = (0, len(SIGNALS))
-        self._at = np.full(shape, np.nan)
-        self._last = np.full(shape, np.nan)
-        self._change = np.zeros(shape)
-        self._error = np.zeros(shape)
-        self._sums = np.zeros((5, *shape))  # weights, x, x², y, xy
+        self._cells = {signal: Cells() for signal in SIGNALS}
 
     def observe(self, samples: Samples) -> None:
-        """Take in the newest samples; those not newer than what is known are ignored."""
+        """Take in the newest samples of any nodes, in any order."""
         for signal, by_node in samples.items():
             if by_node:
-                self._observe_signal(_COLUMN[signal], by_node.keys(), by_node.values())
+                self._observe(self._cells[signal], by_node)
+
+    def _observe(self, cells: Cells, by_node: Mapping[str, Sample]) -> None:
+        rows, count = self._rows(by_node), len(by_node)
+        at = np.fromiter((sample.at for sample in by_node.values()), np.float64, count)
+        at /= self._scale.step_seconds
+        y = np.fromiter((sample.value for sample in by_node.values()), np.float64, count)
+        new = np.isfinite(y) & np.isfinite(at) & (at > cells.at[rows])
+        if new.all():
+            cells.update(compact(rows), at, y)
+        elif new.any():
+            cells.update(rows[new], at[new], y[new])
 
     def keep(self, nodes: Container[str]) -> None:
         """Forget all nodes but these. Costs nothing while fewer than half of the known ones would go."""
@@ -83,87 +96,69 @@ class TrendForecaster:
             return
         rows = np.array([self._row[node] for node in kept], dtype=np.intp)
         self._row = {node: row for row, node in enumerate(kept)}
-        self._at, self._last = self._at[rows], self._last[rows]
-        self._change, self._error = self._change[rows], self._error[rows]
-        self._sums = self._sums[:, rows]
-
-    def _observe_signal(self, column: int, nodes: Iterable[str], samples: Iterable[Sample]) -> None:
-        rows = np.fromiter((self._row_of(node) for node in nodes), dtype=np.intp)
-        pairs = np.array([(sample.at, sample.value) for sample in samples])
-        newer = ~(pairs[:, 0] <= self._at[rows, column])
-        if newer.any():
-            self._update(rows[newer], column, pairs[newer, 0], pairs[newer, 1])
-
-    def _update(self, rows: NDArray[np.intp], column: int, at: Array, y: Array) -> None:
-        cell = (rows, column)
-        seen = np.isfinite(self._at[cell])
-        steps = np.where(seen, (at - np.nan_to_num(self._at[cell])) / STEP_SECONDS, 1.0)
-        level, slope = self._level_and_slope(cell)
-        expected = level + slope * _damped_steps(steps)
-        miss = np.where(seen, np.abs(y - expected), 0.0)
-        self._error[cell] = ERROR_DISCOUNT * self._error[cell] + (1 - ERROR_DISCOUNT) * miss
-
-        jumped = miss >= np.maximum(JUMP, JUMP_PER_STEP * steps)
-        decay = np.where(seen & ~jumped, LAMBDA**steps, 0.0)
-        weight, x, xx, sum_y, xy = self._sums[:, rows, column]
-        self._sums[:, rows, column] = (
-            decay * weight + 1.0,
-            decay * (x - steps * weight),
-            decay * (xx - 2 * steps * x + steps**2 * weight),
-            decay * sum_y + y,
-            decay * (xy - steps * sum_y),
-        )
-        self._change[cell] = np.where(seen, (y - np.nan_to_num(self._last[cell])) / steps, 0.0)
-        self._last[cell] = y
-        self._at[cell] = at
-
-    def _level_and_slope(self, cell: tuple[NDArray[np.intp], int]) -> tuple[Array, Array]:
-        """The fitted line at the newest sample, and its slope per step."""
-        weight, x, xx, sum_y, xy = self._sums[:, cell[0], cell[1]]
-        weight = np.maximum(weight, 1e-12)
-        slope = (xy - x * sum_y / weight) / (xx - x**2 / weight + RIDGE)
-        return (sum_y - slope * x) / weight, slope
+        for cells in self._cells.values():
+            cells.reorder(rows)
 
     def forecast(self, nodes: Sequence[str], horizon_seconds: float, now: float) -> Forecast:
-        """Forecasts for `now + horizon_seconds`, clipped to 0..1; the band grows with the square root of time."""
-        rows = np.fromiter((self._row_of(node) for node in nodes), dtype=np.intp, count=len(nodes))
-        age = np.maximum(now - self._at[rows], 0.0)
-        steps = (age + horizon_seconds) / STEP_SECONDS
-        value = np.full(age.shape, np.nan)
-        for column in range(len(SIGNALS)):
-            level, slope = self._level_and_slope((rows, column))
-            value[:, column] = np.clip(level + slope * _damped_steps(steps[:, column]), 0.0, 1.0)
-        value[np.isnan(age)] = np.nan
-        band = NORMAL_90 * MEAN_ABS_TO_SIGMA * self._error[rows] * np.sqrt(steps)
-        return Forecast(
-            current=self._last[rows],
-            change=self._change[rows],
-            value=value,
-            band=np.clip(np.maximum(band, BAND_FLOOR), 0.0, 1.0),
-            age=age,
+        """Forecasts for `now + horizon_seconds`, counted from each sample's own time: age lengthens the horizon."""
+        out = np.full((len(SIGNALS), 7, len(nodes)), np.nan)
+        for column, signal in enumerate(SIGNALS):
+            cells = self._cells[signal]
+            asked, rows = self._seen(cells, nodes)
+            if len(asked):
+                out[column][:, asked] = self._look_ahead(cells, rows, horizon_seconds, now)
+        current, change, value, band, age, mean, upper = out.transpose(1, 2, 0)
+        return Forecast(current, change, value, band, age, mean, upper)
+
+    def alphas(self, nodes: Sequence[str]) -> Array:
+        """The learned α of the plain rule for each of HORIZONS, (nodes, signals, horizons); NaN without a sample."""
+        out = np.full((len(nodes), len(SIGNALS), len(HORIZONS)), np.nan)
+        for column, signal in enumerate(SIGNALS):
+            cells = self._cells[signal]
+            asked, rows = self._seen(cells, nodes)
+            out[asked, column] = cells.slopes.alphas(rows).T
+        return out
+
+    def weights(self, nodes: Sequence[str]) -> Array:
+        """What each of EXPERTS counts for each of HORIZONS, (nodes, signals, horizons, experts); NaN as above."""
+        out = np.full((len(nodes), len(SIGNALS), len(HORIZONS), len(EXPERTS)), np.nan)
+        for column, signal in enumerate(SIGNALS):
+            cells = self._cells[signal]
+            asked, rows = self._seen(cells, nodes)
+            out[asked, column] = cells.mixture.weights(rows).T
+        return out
+
+    def _look_ahead(self, cells: Cells, rows: Rows, horizon_seconds: float, now: float) -> Array:
+        """The fields of Forecast in their order, (7, nodes)."""
+        step, top = self._scale.step_seconds, self._scale.ceiling
+        age = np.maximum(now - cells.at[rows] * step, 0.0)
+        value, half, bias, upper = cells.ahead(rows, (age + horizon_seconds) / step)
+        fresh = cells.ahead(rows, np.full(age.shape, horizon_seconds / step))[HALF]
+        band = np.clip(np.maximum(half, fresh), self._scale.least_band, top)
+        mean, upper = np.clip(value + bias, 0.0, top), np.clip(value + upper, 0.0, top)
+        return np.stack(
+            [cells.newest[rows], cells.change(rows), np.clip(value, 0.0, top), band, age, mean, upper]
         )
 
-    def _row_of(self, node: str) -> int:
-        row = self._row.get(node)
-        if row is None:
-            row = self._row[node] = len(self._row)
-            if row >= len(self._at):
-                self._grow()
-        return row
+    def _seen(self, cells: Cells, nodes: Sequence[str]) -> tuple[NDArray[np.intp], Rows]:
+        """Which of `nodes` have a sample of the signal, by position, and their rows."""
+        row = self._row
+        rows = np.fromiter((row.get(node, -1) for node in nodes), np.intp, len(nodes))
+        asked = np.flatnonzero(rows >= 0)
+        asked = asked[cells.at[rows[asked]] > 0]
+        return asked, compact(rows[asked])
 
-    def _grow(self) -> None:
-        extra = max(SPARE_ROWS, len(self._at))
-        pad = ((0, extra), (0, 0))
-        self._at = np.pad(self._at, pad, constant_values=np.nan)
-        self._last = np.pad(self._last, pad, constant_values=np.nan)
-        self._change = np.pad(self._change, pad)
-        self._error = np.pad(self._error, pad)
-        self._sums = np.pad(self._sums, ((0, 0), *pad))
+    def _rows(self, nodes: Collection[str]) -> NDArray[np.intp]:
+        """The rows of these nodes; new ones get one."""
+        row = self._row
+        rows = np.fromiter((row.setdefault(node, len(row)) for node in nodes), np.intp, len(nodes))
+        for cells in self._cells.values():
+            if len(cells.at) < len(row):
+                cells.extend(max(len(row), len(cells.at) * 5 // 4) - len(cells.at))
+        return rows
 
 
-def _damped_steps(steps: Array) -> Array:
-    """Σ_{i=1..h} PHI^i for real h, the closed form of the geometric sum."""
-    return np.asarray(PHI * (1 - PHI**steps) / (1 - PHI))
+TrendForecaster = Forecaster
 
 
 def feedback(current: Array, change: Array, alpha: float) -> Array:

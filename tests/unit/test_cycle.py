@@ -9,8 +9,8 @@ from loadstar.controller import capacity
 from loadstar.controller.board import Board
 from loadstar.controller.caches import Caches, Key
 from loadstar.controller.cycle import Cycle
+from loadstar.controller.gangs import GangWatch
 from loadstar.controller.workqueue import WorkQueue
-from loadstar.core.commitments import Commitment
 from loadstar.core.jobs import Job, Phase, Placement, Policy, RankPlacement
 from loadstar.core.placement import Unplaceable
 from loadstar.core.plan import Offer
@@ -48,6 +48,7 @@ class Stage:
             self.queue,
             self.board,
             make_loads,
+            GangWatch(self.caches, self.board, lambda: NOW).commitments,
             lambda _: self.known,
             lambda: NOW,
             lambda *_: None,
@@ -190,14 +191,6 @@ def test_the_placement_of_a_finished_job_is_only_a_memory_but_its_living_pods_ar
     assert stage.free_gpus() == [8, 8]
     stage.caches.put_pod(raw.pod(gpus=2))
     assert stage.free_gpus() == [6, 8]
-
-
-def test_every_decided_rank_is_a_commitment_of_its_own() -> None:
-    stage = Stage()
-    job = stage.job(**gpus(2))
-    stage.hold(on("node-a", "node-b"))
-    found = capacity.commitments(stage.caches, [])
-    assert found == [Commitment(name, job.request, NOW) for name in ("node-a", "node-b")]
 
 
 # --- cycle -------------------------------------------------------------------------------------------------------

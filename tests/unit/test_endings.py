@@ -8,7 +8,7 @@ import pytest
 
 from loadstar.core.conditions import Conditions
 from loadstar.core.decisions import Decision, DeleteJob, DeletePod
-from loadstar.core.jobs import JobState, Phase, RunPolicy
+from loadstar.core.jobs import Hindsight, JobState, Phase, RunPolicy
 from loadstar.core.lifecycle import refuse
 from loadstar.core.pods import Pod
 from loadstar.core.results import Goal, Printed, Result
@@ -175,3 +175,28 @@ def test_what_contradicts_the_record_that_was_left_is_told_and_not_believed() ->
     sent = replace(RESULT, metrics=(("accuracy", "1"),), accuracy="1")
     decision = look(launched_state(), done(), sent=sent)
     assert (decision.state.result, names(decision)) == (RESULT, ["RecordMismatch", "Succeeded"])
+
+
+def hindsight(reached_at: float) -> Hindsight:
+    return Hindsight(reached_at, 0.4, 0.01, 0.1, 1.0, 0.0)
+
+
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.SUCCEEDED])
+def test_what_became_of_the_forecast_is_told_also_of_a_job_that_ended_before(phase: Phase) -> None:
+    state = launched_state(phase=phase)
+    seen = hindsight(NOW + 300.0)
+    placement = look(state, make_pod(), hindsight=seen, now=NOW + 310).state.placement
+    assert placement is not None
+    assert placement.hindsight == seen
+
+
+def test_what_became_of_an_earlier_attempts_forecast_is_not_told_of_this_one() -> None:
+    placement = look(launched_state(), make_pod(), hindsight=hindsight(NOW), now=NOW + 310).state.placement
+    assert placement is not None
+    assert placement.hindsight is None
+
+
+def test_what_was_told_of_a_forecast_stays() -> None:
+    first = look(launched_state(), make_pod(), hindsight=hindsight(NOW + 300.0)).state
+    again = look(first, make_pod(), hindsight=replace(hindsight(NOW + 300.0), load=0.9)).state
+    assert again.placement == first.placement

@@ -5,7 +5,7 @@ from math import isnan
 
 import pytest
 
-from loadstar.core.hindsight import REMEMBERED_SECONDS, Measured, Record, horizon_ends, judge
+from loadstar.core.hindsight import REMEMBERED_SECONDS, Measured, Record, judge
 from loadstar.core.jobs import Alternative, Hindsight, Placement
 from tests.builders import NOW, make_placement
 
@@ -73,10 +73,6 @@ def test_where_no_load_was_known_there_was_no_forecast_to_judge() -> None:
     blind = make_placement()
     blind = replace(blind, ranks=(replace(blind.ranks[0], load=None, band=None),))
     assert judge(blind, lambda _: 0.1, measured(node_0=0.6)) is None
-
-
-def test_the_horizon_counts_from_the_decision() -> None:
-    assert horizon_ends(make_placement()) == LATER
 
 
 # --- figures -----------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import pytest
 
 from loadstar.controller.metrics import Metrics, Sources
 from loadstar.controller.serving import Endpoints, Probe, passes_recent, serving
+from loadstar.core.hindsight import Figures
 from loadstar.core.jobs import Phase
 from loadstar.core.load import Sample, Signal
 
@@ -82,10 +83,16 @@ def test_jobs_are_counted_by_phase_when_scraped_and_forecasts_vanish_with_their_
     metrics: Metrics,
 ) -> None:
     forecasts = {"gpu-1": 0.25, "gpu-2": 0.5}
-    metrics.watch(Sources(lambda: [Phase.RUNNING, Phase.RUNNING], lambda: 3, lambda: 4, lambda: forecasts))
+    figures = Figures(2, mae=0.1, persistence_mae=0.2, coverage=0.9, regret=0.03)
+    phases = [Phase.RUNNING, Phase.RUNNING]
+    metrics.watch(Sources(lambda: phases, lambda: 3, lambda: 4, lambda: forecasts, lambda: figures))
     del forecasts["gpu-2"]
     exposition = metrics.exposition().decode()
     assert 'loadstar_jobs{phase="Running"} 2.0' in exposition
     assert 'loadstar_jobs{phase="Failed"} 0.0' in exposition
     assert 'loadstar_node_forecast{node="gpu-1"} 0.25' in exposition
     assert "gpu-2" not in exposition
+    assert "loadstar_forecast_placements 2.0" in exposition
+    assert "loadstar_forecast_skill 0.5" in exposition
+    assert "loadstar_forecast_coverage 0.9" in exposition
+    assert "loadstar_forecast_regret 0.03" in exposition

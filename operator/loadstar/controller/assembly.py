@@ -20,6 +20,7 @@ from loadstar.controller.caches import Caches, Key
 from loadstar.controller.claims import ClaimWatch
 from loadstar.controller.cycle import Cycle
 from loadstar.controller.events import Events
+from loadstar.controller.gangs import GangWatch
 from loadstar.controller.handlers import register
 from loadstar.controller.load import LoadWatch
 from loadstar.controller.metrics import Metrics, Sources
@@ -57,6 +58,7 @@ class Operator:
     reconciler: Reconciler
     cycle: Cycle
     load: LoadWatch
+    gangs: GangWatch
     claims: ClaimWatch
     relist: Relist
     pods: PodWatch
@@ -78,6 +80,7 @@ class Operator:
                 status=404,
             ) from error
         await self.load.warm_up(settings.warmup_seconds, settings.scrape_interval_seconds)
+        self.gangs.remember()
         await self.load.refresh()
         self.relist.sweep()
         self.primed = True
@@ -94,7 +97,7 @@ class Operator:
             self.cycle.run(),
             self.claims.run(),
             self.board.underway.run(self.queue.add),
-            self.load.run(interval, self.board.capacity_changed),
+            self.load.run(interval, self._sampled),
             self.relist.run(settings.resync_seconds, settings.relist_seconds),
             self.events.run(),
         ]
@@ -118,8 +121,14 @@ class Operator:
         """What every node is ranked by at the default horizon, for the metrics."""
         assumed = self.board.assumed(self.caches)
         snapshot = capacity.snapshot(self.caches, assumed)
-        committed = capacity.commitments(self.caches, assumed)
-        return node_forecasts(snapshot, committed, self.load.loads(), Scheduling().horizon, time.time())
+        return node_forecasts(
+            snapshot, self.gangs.commitments(), self.load.loads(), Scheduling().horizon, time.time()
+        )
+
+    def _sampled(self) -> None:
+        for key in self.gangs.sampled(self.load.loads()):
+            self.queue.add(key)
+        self.board.capacity_changed()
 
     async def _watch(self, settings: Settings, ends: asyncio.Event) -> None:
         registry = kopf.OperatorRegistry()
@@ -154,6 +163,7 @@ def assemble(
     def reports_go_to() -> ProgressEndpoint | None:
         return operator.progress()  # which is set after this
 
+    gangs = GangWatch(caches, board, time.time)
     load = LoadWatch(
         prometheus=prometheus,
         caches=caches,
@@ -161,6 +171,7 @@ def assemble(
         weights=Weights(settings.weights, settings.hot_threshold),
         clock=time.time,
         observe=metrics.sampled,
+        families=gangs.families,
     )
     reconciler = Reconciler(
         caches=caches,
@@ -174,7 +185,9 @@ def assemble(
         last_pass=time.time(),
     )
     claims = ClaimWatch(kube, caches, board, time.time)
-    cycle = Cycle(caches, queue, board, load.loads, claims.volumes_of, time.time, metrics.cycled)
+    cycle = Cycle(
+        caches, queue, board, load.loads, gangs.commitments, claims.volumes_of, time.time, metrics.cycled
+    )
     relist = Relist(kube, caches, queue, board, frozenset(settings.watch_namespaces))
     operator = Operator(
         name=name,
@@ -185,6 +198,7 @@ def assemble(
         reconciler=reconciler,
         cycle=cycle,
         load=load,
+        gangs=gangs,
         claims=claims,
         relist=relist,
         pods=PodWatch(kube, caches, queue, board, relist),
@@ -197,6 +211,7 @@ def assemble(
             queue_depth=lambda: len(queue),
             waiting=lambda: len(board.waiting),
             forecasts=operator.forecasts,
+            accuracy=gangs.accuracy,
         )
     )
     return operator

@@ -15,7 +15,7 @@ from loadstar.api.observe import ObservedNode, ObservedPod, observe_node, observ
 from loadstar.api.record import ErrorRecord, FinalRecord
 from loadstar.api.state import state_of
 from loadstar.api.v1alpha1 import TrainingJob
-from loadstar.core.jobs import Job, JobState
+from loadstar.core.jobs import Hindsight, Job, JobState
 from loadstar.core.pods import Pod
 
 Raw = Mapping[str, Any]
@@ -45,6 +45,8 @@ class Tracked:
     deleting: bool = False
     reported: Raw = field(default_factory=dict)
     """The share of the newest status that is not the lifecycle's: what was reported of the training."""
+    hindsight: Hindsight | None = None
+    """What became of the forecast of the last placement that was judged; the status tells it after the next pass."""
 
     @property
     def outdated(self) -> bool:

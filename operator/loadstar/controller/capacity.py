@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 
 from loadstar.api.observe import ObservedPod
 from loadstar.controller.caches import Caches, Tracked
-from loadstar.core.commitments import Commitment
 from loadstar.core.jobs import Job, Phase, Placement
 from loadstar.core.pods import Pod
 from loadstar.core.resources import Resources
@@ -22,7 +21,7 @@ def snapshot(caches: Caches, assumed: Assumed) -> Snapshot:
     that is bound to a node counts by its own request until it is over.
     """
     requested: dict[str, Resources] = defaultdict(Resources)
-    for tracked, job, placement in _placed(caches):
+    for tracked, job, placement in placed(caches):
         over = {pod.rank for pod in _attempt_pods(caches, tracked) if pod.terminal}
         for rank in placement.ranks:
             if rank.rank not in over:
@@ -36,17 +35,7 @@ def snapshot(caches: Caches, assumed: Assumed) -> Snapshot:
     return Snapshot((seen.node for seen in caches.nodes.values()), requested)
 
 
-def commitments(caches: Caches, assumed: Assumed) -> list[Commitment]:
-    """Every rank that was decided and may run: the ground of R⁺."""
-    decided = [(job, placement) for _, job, placement in _placed(caches)]
-    return [
-        Commitment(rank.node, job.request, placement.decided_at)
-        for job, placement in [*decided, *assumed]
-        for rank in placement.ranks
-    ]
-
-
-def _placed(caches: Caches) -> Iterator[tuple[Tracked, Job, Placement]]:
+def placed(caches: Caches) -> Iterator[tuple[Tracked, Job, Placement]]:
     """Jobs inside an attempt; the placement of a finished job is only a memory."""
     for tracked in caches.jobs.values():
         job, state = tracked.job, tracked.state

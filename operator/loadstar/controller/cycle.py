@@ -10,6 +10,7 @@ from loadstar.controller import capacity
 from loadstar.controller.board import Board
 from loadstar.controller.caches import Caches, Key
 from loadstar.controller.workqueue import WorkQueue
+from loadstar.core.commitments import Commitment
 from loadstar.core.jobs import Job, Placement, Policy
 from loadstar.core.plan import Loads, Offer, Turn, plan
 from loadstar.core.volumes import Volume
@@ -25,7 +26,8 @@ ECHOES_PER_SECOND = 50.0
 
 @dataclass(slots=True)
 class Cycle:
-    """Plans for the jobs on the board. `loads` gives what is known of load at the moment of asking.
+    """Plans for the jobs on the board. `loads` gives what is known of load at the moment of asking, `commitments` what
+    is decided or over and not to be seen there yet.
 
     `volumes` gives what is known of a job's claims; a job for which it is None is left out until it is known.
     """
@@ -34,6 +36,7 @@ class Cycle:
     queue: WorkQueue[Key]
     board: Board
     loads: Callable[[], Loads]
+    commitments: Callable[[], list[Commitment]]
     volumes: Callable[[Job], tuple[Volume, ...] | None]
     clock: Callable[[], float]
     observe: Callable[[float, dict[str, Offer]], None]
@@ -60,7 +63,7 @@ class Cycle:
         offers = plan(
             (job for _, job in waiting),
             capacity.snapshot(self.caches, assumed),
-            capacity.commitments(self.caches, assumed),
+            self.commitments(),
             self.loads(),
             self._round_robin(),
             self.clock(),

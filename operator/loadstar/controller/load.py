@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from loadstar.clients.prometheus import Prometheus
 from loadstar.clients.series import NodeNames
 from loadstar.controller.caches import Caches
-from loadstar.core.forecast import TrendForecaster
+from loadstar.core.families import Families
+from loadstar.core.forecast import Forecaster
 from loadstar.core.load import FreshnessPolicy, Sample, Samples, Signal
 from loadstar.core.plan import Loads, MetricsHealth
 from loadstar.core.score import Weights
@@ -34,12 +35,14 @@ class LoadWatch:
     clock: Callable[[], float]
     observe: Callable[[Samples, float], None]
     """(newest samples, now), told after each round."""
-    forecaster: TrendForecaster = field(default_factory=TrendForecaster)
+    forecaster: Forecaster = field(default_factory=Forecaster)
+    families: Families = field(default_factory=Families)
+    """What is learned of families of jobs, by whoever learns it."""
     health: MetricsHealth = NOT_CONFIGURED
 
     def loads(self) -> Loads:
         """What a cycle may use now."""
-        return Loads(self.forecaster, self.freshness, self.weights, self.health)
+        return Loads(self.forecaster, self.freshness, self.weights, self.health, self.families)
 
     async def warm_up(self, seconds: float, step: float) -> None:
         """Feed the forecaster with history, so that the first placements see trends already."""

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 import loadstar
 from loadstar.core.decisions import Event
+from loadstar.core.hindsight import Figures
 from loadstar.core.jobs import Phase, Placement
 from loadstar.core.load import Samples, Signal
 from loadstar.core.plan import Offer
@@ -31,6 +32,8 @@ class Sources:
     """Jobs that wait for nodes."""
     forecasts: Callable[[], Mapping[str, float]]
     """Per node, the load expected at the default horizon, 0..1."""
+    accuracy: Callable[[], Figures]
+    """How right the forecasts of the last day's placements were."""
 
 
 class Metrics:
@@ -177,3 +180,17 @@ class _State(Collector):
         for node, load in self._sources.forecasts().items():
             forecast.add_metric([node], load)
         yield forecast
+        yield from _accuracy(self._sources.accuracy())
+
+
+def _accuracy(figures: Figures) -> Iterable[Metric]:
+    for name, meaning, value in (
+        ("placements", "Placements of the last day whose horizon has passed", figures.placements),
+        ("mae", "Mean absolute error of the load forecast of a placement's nodes", figures.mae),
+        ("persistence_mae", "The same of a forecast that nothing changes", figures.persistence_mae),
+        ("skill", "1 - error / error of a forecast that nothing changes; below 0 it is worse", figures.skill),
+        ("coverage", "Share of nodes whose load came within the 90 % band", figures.coverage),
+        ("regret", "How much less loaded the best alternative would have been on average", figures.regret),
+    ):
+        end = "" if name == "placements" else " over the last day's placements; NaN before the first"
+        yield GaugeMetricFamily(f"loadstar_forecast_{name}", f"{meaning}{end}.", value)

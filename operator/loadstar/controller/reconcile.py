@@ -129,6 +129,7 @@ class Reconciler:
             now=now,
             pin_timeout=self.pin_timeout,
             sent=self._sent(tracked),
+            hindsight=tracked.hindsight,
         )
 
     def _sent(self, tracked: Tracked) -> Result | None:

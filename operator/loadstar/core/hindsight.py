@@ -7,11 +7,19 @@ compared with what was measured. The same is added to the load at the decision, 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
+from loadstar.core.commitments import COLUMNS, RAMP_SECONDS
 from loadstar.core.jobs import Hindsight, Placement
+from loadstar.core.ledger import PATIENCE_SECONDS, Gang, Ledger
+from loadstar.core.score import NodeLoads
+from loadstar.core.snapshot import Snapshot
+from loadstar.core.view import Known
 
-PATIENCE_SECONDS = 300.0
-"""How long after the horizon a sample is waited for: a later one does not tell what the load was then."""
+Array = NDArray[np.float64]
 REMEMBERED_SECONDS = 86_400.0
 REMEMBERED = 10_000
 """What the figures are means over: a day, and so many placements at most."""
@@ -29,14 +37,9 @@ OwnUse = Callable[[str], float]
 """The load that one rank of the gang was expected to add to the node of this name by the horizon."""
 
 
-def horizon_ends(placement: Placement) -> float:
-    """The time for which the load was forecast, Unix seconds."""
-    return placement.decided_at + placement.horizon
-
-
 def judge(placement: Placement, own_use: OwnUse, measured: Mapping[str, Measured]) -> Hindsight | None:
     """What became of the forecasts; None while samples of that time are missing on a node, or where none was made."""
-    reached_at = horizon_ends(placement)
+    reached_at = placement.decided_at + placement.horizon
     judged = [
         _of_node(rank.forecast, rank.load, rank.band, own_use(rank.node), measured[rank.node].load)
         for rank in placement.ranks
@@ -78,6 +81,57 @@ def _of_node(forecast: float, before: float, band: float, own_use: float, load: 
 
 def _share(value: float) -> float:
     return min(1.0, max(0.0, value))
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one round of samples shows. `loads` and `age` (seconds, by signal) are in the snapshot's order."""
+
+    snapshot: Snapshot
+    loads: NodeLoads
+    age: Array
+    known: Known
+    now: float
+
+    def review(self, ledger: Ledger) -> dict[str, Hindsight]:
+        """What became of the gangs whose horizon has passed and that nobody has judged yet, by their jobs' uids."""
+        found = {}
+        for gang in ledger:
+            if gang.judged or self.now < gang.horizon_ends:
+                continue
+            seen = judge(gang.placement, partial(self.own_use, gang), self._measured(gang.placement))
+            gang.judged = seen is not None or self.now > gang.horizon_ends + PATIENCE_SECONDS
+            if seen is not None:
+                found[gang.uid] = seen
+        return found
+
+    def own_use(self, gang: Gang, node: str) -> float:
+        """The load that one rank of the gang was expected to add to a node by its horizon; none where it was over."""
+        row, ends = self.snapshot.row(node), gang.horizon_ends
+        if row is None or (gang.ended_at is not None and gang.ended_at < ends):
+            return 0.0
+        families = self.known.families
+        there = np.clip((gang.placement.horizon - families.lag(gang.family)) / RAMP_SECONDS, 0.0, 1.0)
+        share = self.snapshot.share_of(gang.request, np.array([row]))[0, COLUMNS]
+        measured = self.age[row] <= self.known.freshness.missing_seconds
+        use = np.where(measured, families.use(gang.family) * there, 1.0)  # what is allocated counts at once
+        return float(use * share @ self.known.weights.of_signals)
+
+    def _measured(self, placement: Placement) -> dict[str, Measured]:
+        """The loads of the placement's nodes and of its alternatives, as far as they are known."""
+        nodes = {rank.node for rank in placement.ranks} | {other.node for other in placement.alternatives}
+        rows = {node: row for node in nodes if (row := self.snapshot.row(node)) is not None}
+        return {
+            node: Measured(float(self.loads.current[row]), self.now - self._oldest(row))
+            for node, row in rows.items()
+            if self.loads.measured[row]
+        }
+
+    def _oldest(self, row: int) -> float:
+        """The age of the oldest sample that the node's load is made of."""
+        age = self.age[row]
+        counts = (self.known.weights.of_signals > 0) & (age <= self.known.freshness.missing_seconds)
+        return float(np.max(age, where=counts, initial=0.0))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from loadstar.core.commitments import WINDOW_SECONDS, Commitment, expires_at
 from loadstar.core.families import Families
-from loadstar.core.hindsight import PATIENCE_SECONDS, horizon_ends
 from loadstar.core.jobs import Job, Placement
 from loadstar.core.resources import Resources
 
 Array = NDArray[np.float64]
 
+PATIENCE_SECONDS = 300.0
+"""How long after a gang's horizon a sample is waited for: a later one does not tell what the load was then."""
 LATE_SECONDS = 300.0
 """The oldest sample that still counts: so much longer a commitment is kept, as such a sample does not show it."""
 
@@ -57,6 +58,11 @@ class Gang:
     judged: bool = False
     watched: Watched | None = None
 
+    @property
+    def horizon_ends(self) -> float:
+        """The time for which the load was forecast, Unix seconds."""
+        return self.placement.decided_at + self.placement.horizon
+
 
 @dataclass(slots=True)
 class Ledger:
@@ -84,6 +90,8 @@ class Ledger:
         anew.
         """
         living = {self._take_in(job, placement) for job, placement in running}
+        for key in living:
+            self._gangs[key].ended_at = None
         for job, placement, at in ended:
             self._gangs[self._take_in(job, placement)].ended_at = at
         for key, gang in self._gangs.items():
@@ -122,4 +130,4 @@ def _settled(gang: Gang, now: float) -> bool:
     """Whether it is over and nothing will ask for it any more."""
     if gang.ended_at is None or now <= gang.ended_at + WINDOW_SECONDS + LATE_SECONDS:
         return False
-    return gang.judged or now > horizon_ends(gang.placement) + PATIENCE_SECONDS
+    return gang.judged or now > gang.horizon_ends + PATIENCE_SECONDS

@@ -14,7 +14,7 @@ from loadstar.core.attempts import LAUNCHED, launch_failed, launched
 from loadstar.core.conditions import Status
 from loadstar.core.decisions import Decision
 from loadstar.core.endings import complete, deadline, end, fail, finished, refuse
-from loadstar.core.jobs import Job, JobState, Phase
+from loadstar.core.jobs import Hindsight, Job, JobState, Phase
 from loadstar.core.situation import Situation, set_condition
 
 __all__ = ["LAUNCHED", "Situation", "decide", "launch_failed", "launched", "refuse"]
@@ -22,7 +22,7 @@ __all__ = ["LAUNCHED", "Situation", "decide", "launch_failed", "launched", "refu
 
 def decide(at: Situation) -> Decision:
     """What should be now."""
-    at = replace(at, state=_accepted(at.job, at.state, at.now))
+    at = replace(at, state=_judged(_accepted(at.job, at.state, at.now), at.hindsight))
     job, state = at.job, at.state
     if state.phase in {Phase.SUCCEEDED, Phase.FAILED}:
         return finished(at)
@@ -49,6 +49,16 @@ def _accepted(job: Job, state: JobState, now: float) -> JobState:
         message = "the job has not ended yet"
         state = set_condition(state, job.generation, now, c.SUCCEEDED, Status.UNKNOWN, "InProgress", message)
     return state
+
+
+def _judged(state: JobState, seen: Hindsight | None) -> JobState:
+    """The state with what became of its placement's forecast, if it is this placement's."""
+    placement = state.placement
+    if placement is None or seen is None or placement.hindsight is not None:
+        return state
+    if abs(placement.decided_at + placement.horizon - seen.reached_at) >= 1.0:  # a status rounds times
+        return state
+    return replace(state, placement=replace(placement, hindsight=seen))
 
 
 def _earliest(*times: float | None) -> float | None:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from loadstar.core import conditions as c
 from loadstar.core.conditions import Condition, Status
 from loadstar.core.decisions import Action, DeletePod
-from loadstar.core.jobs import Job, JobState
+from loadstar.core.jobs import Hindsight, Job, JobState
 from loadstar.core.plan import Offer
 from loadstar.core.pods import Pod
+from loadstar.core.preemption import Eviction
 from loadstar.core.results import Printed, Result
 
 
@@ -16,6 +17,8 @@ class Situation:
     """All that one pass looks at. `pods` are every pod the job owns, of any attempt.
 
     `sent` is the result that rank 0 of this attempt sent, and `printed` what its log holds, once that was asked for.
+    `hindsight` is what became of the forecast of the job's last placement that was judged. `eviction` asks for the end
+    of the attempt that it names, for another job.
     """
 
     job: Job
@@ -26,6 +29,8 @@ class Situation:
     pin_timeout: float = 15.0
     sent: Result | None = None
     printed: Printed | None = None
+    hindsight: Hindsight | None = None
+    eviction: Eviction | None = None
 
     @property
     def living(self) -> tuple[Pod, ...]:

@@ -63,6 +63,7 @@ class Fragmentation:
 
     def __init__(self, mix: Mix, products: Iterable[str]) -> None:
         self.products = tuple(sorted(set(products)))
+        self._weight = sum(part for _, part in mix.parts)
         parts = [(ask, part) for ask, part in mix.parts if ask.gpus]
         asks = [ask for ask, _ in parts]
         self._cpus = np.unique(np.array([ask.cpu for ask in asks], dtype=np.int64))
@@ -91,7 +92,7 @@ class Fragmentation:
 
     def of(self, free: Free) -> Array:
         """F of each node, in milli-GPUs."""
-        return np.asarray(free.devices.sum(axis=1) - self._usable(free))
+        return np.asarray(self._weight * free.devices.sum(axis=1) - self._usable(free))
 
     def growth(self, ask: Ask, free: Free) -> tuple[Array, Index]:
         """F's growth on each node by placing `ask` there, and the device on which a shared GPU makes it least.
@@ -106,7 +107,7 @@ class Fragmentation:
             best = usable[np.arange(len(device)), device]
         else:
             best, device = self._usable_whole(ask.gpus, after), np.zeros(len(before), dtype=np.intp)
-        return np.where(np.isneginf(best), np.inf, before - best - ask.milli), device
+        return np.where(np.isneginf(best), np.inf, before - best - self._weight * ask.milli), device
 
     def whole_growth(self, ask: Ask, cpu: Counts, memory: Counts, gpus: Counts, kind: Index) -> Array:
         """F's growth by `ask` on nodes whose `gpus` free GPUs are all wholly free; inf where these do not suffice."""
@@ -115,7 +116,7 @@ class Fragmentation:
         after = self._usable_of_whole(
             self._host(cpu - ask.cpu, memory - ask.memory, kind), np.maximum(left, 0)
         )
-        return np.where(left < 0, np.inf, before - after - ask.milli)
+        return np.where(left < 0, np.inf, before - after - self._weight * ask.milli)
 
     def _host(self, cpu: Counts, memory: Counts, kind: Index) -> Index:
         """The row of the tables for a node's product, free CPU and free memory."""

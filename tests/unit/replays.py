@@ -51,7 +51,7 @@ def seen(*cpu: Sequence[float], memory: float = 0.0) -> History:
     history = History(len(cpu[0]), len(cpu) + 1)
     for row in [*cpu, cpu[-1]]:
         by_signal = {signal: np.full(len(row), memory) for signal in SIGNALS}
-        history.scrape(Load({**by_signal, Signal.CPU: np.array(row)}, np.zeros((0, len(SIGNALS)))))
+        history.scrape(Load({**by_signal, Signal.CPU: np.array(row)}))
     return history
 
 

@@ -6,7 +6,6 @@ and ends come at their exact times in between, and each asks the policy about wh
 filter (GPUs, CPU and memory by request, ranks of a gang on nodes of their own) and the same queue.
 """
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -15,7 +14,7 @@ from loadstar.core.load import STEP_SECONDS
 from loadstar.simulator.fleet import GPUS, Array, Fleet
 from loadstar.simulator.outcome import Outcome, Recorder
 from loadstar.simulator.policy import Ask, Bound, Mask, Over, Policy, Question, View
-from loadstar.simulator.truth import SIGNALS, History, Live, Load, Truth
+from loadstar.simulator.truth import History, Live, Truth
 from loadstar.simulator.workload import Workload
 
 HISTORY_STEPS = 240
@@ -35,18 +34,6 @@ class Queueing(StrEnum):
     ALL = "backfill"
 
 
-@dataclass(slots=True)
-class Watched:
-    """Samples of a job's use after its start-up: their sum per signal as shares of the request, and their number."""
-
-    total: Array = field(default_factory=lambda: np.zeros(len(SIGNALS)))
-    samples: int = 0
-
-    def mean(self) -> Array | None:
-        """The mean use per signal; None where the job was over before anything was seen."""
-        return self.total / self.samples if self.samples else None
-
-
 class Engine:
     """One run of one policy. Everything random was drawn into the workload and the background before."""
 
@@ -62,7 +49,6 @@ class Engine:
             for number, job in enumerate(workload.jobs)
         ]
         self._live: Live | None = None
-        self._watched: dict[int, Watched] = {}
         self._waiting: list[int] = []
         self._arrived = 0
         self._next_look = 0.0
@@ -86,7 +72,6 @@ class Engine:
         """The step's load: scraped, shown to the policy, recorded. Returns every job's speed until the next one."""
         live = self._running()
         load = self._truth.load(step, live)
-        self._watch(load, live)
         self.view.history.scrape(load)
         self.view.now = step * STEP_SECONDS
         self.view.sampled_at = self.view.now - STEP_SECONDS
@@ -95,13 +80,6 @@ class Engine:
             waits = len(self._waiting)
             self._recorder.record(load, self._truth.watts(load), self.view.free[:, GPUS], waits)
         return self._truth.speeds(load, live)
-
-    def _watch(self, load: Load, live: Live) -> None:
-        for number, use in zip(live.job.tolist(), load.use, strict=True):
-            if use[0] == use[0]:  # not NaN
-                watched = self._watched[number]
-                watched.total += use
-                watched.samples += 1
 
     def _advance(self, step: int) -> None:
         """From one look at the load to the next, with all that happens in between."""
@@ -166,7 +144,6 @@ class Engine:
             )
         self.view.free[rows] -= ask.asked
         self.view.bound[ask.number] = bound
-        self._watched[ask.number] = Watched()
         self._live = None
         # Nothing is loaded before the lag is over, so until the next look at the load it runs undisturbed.
         self._left[ask.number] -= self._next_look - self.view.now
@@ -178,7 +155,7 @@ class Engine:
         self.view.free[list(bound.rows)] += bound.ask.asked
         self._live = None
         self._recorder.ended(number, self.view.now)
-        self._policy.ended(Over(bound, self.view.now, self._watched.pop(number).mean()))
+        self._policy.ended(Over(bound, self.view.now))
 
     def _running(self) -> Live:
         """Who runs where, as arrays; made anew only after somebody came or went."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadstar.core.jobs import Job
-from loadstar.simulator.fleet import Array, Fleet, Integers
+from loadstar.simulator.fleet import Fleet, Integers
 from loadstar.simulator.truth import History
 
 Mask = NDArray[np.bool_]
@@ -35,11 +35,10 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """A job that has ended, and when; `use` is what it was seen to use of its request per signal, None if never."""
+    """A job that has ended, and when."""
 
     bound: Bound
     at: float
-    use: Array | None
 
 
 @dataclass(slots=True)

@@ -6,12 +6,13 @@ from types import MappingProxyType
 
 import numpy as np
 
+from loadstar.core.attribution import Attribution
 from loadstar.core.commitments import Commitment
 from loadstar.core.families import Families
 from loadstar.core.forecast import Forecast, Forecaster
 from loadstar.core.jobs import Job, Placement, Scheduling
 from loadstar.core.ledger import Ledger
-from loadstar.core.load import FreshnessPolicy, Sample, Samples, Signal
+from loadstar.core.load import STEP_SECONDS, FreshnessPolicy, Sample, Samples, Signal
 from loadstar.core.plan import Loads, MetricsHealth, Turn, plan
 from loadstar.core.score import Weights
 from loadstar.core.snapshot import Snapshot
@@ -21,6 +22,10 @@ from loadstar.simulator.policy import Bound, Over, Question, View
 _HEALTHY = MetricsHealth(True, "Available", "every node is scraped")
 CPU_ONLY = MappingProxyType({Signal.CPU: 1.0})
 """What jobs on whole GPUs fight for is their node's CPU, and it is all that the other policies look at."""
+
+
+_WATCHED = (Signal.GPU, Signal.CPU)
+"""Signals that are always scraped: when a job's load first shows is told by its GPUs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +48,25 @@ class Predictive:
     def __init__(self, fleet: Fleet, parts: Parts) -> None:
         self._parts = parts
         self._snapshot = Snapshot(fleet.nodes, {})
-        self._families = Families()
-        self._ledger = Ledger(self._families)
+        self._signals = tuple(each for each in Signal if each in {*_WATCHED, *parts.weights.signals})
+        self._ledger = Ledger(Families())
+        self._attribution = Attribution(self._ledger)
         self._forecaster = _Partly(parts)
-        self._loads = Loads(self._forecaster, FreshnessPolicy(), parts.weights, _HEALTHY, self._families)
+        self._loads = Loads(
+            self._forecaster, FreshnessPolicy(), parts.weights, _HEALTHY, self._ledger.families
+        )
         self._running: dict[str, tuple[Job, Placement]] = {}
         self._ended: list[tuple[Job, Placement, float]] = []
 
     def scraped(self, view: View) -> None:
-        """The nodes' newest samples go to the forecaster."""
-        if view.history.shown:
-            self._forecaster.observe(self._samples(view))
+        """The nodes' newest samples go to the forecaster, and tell what families of jobs use."""
+        if not view.history.shown:
+            return
+        self._forecaster.observe(self._samples(view))
+        self._follow(view.now)
+        if self._parts.families:
+            newest = self._forecaster.forecast(self._snapshot.names, STEP_SECONDS, view.now)
+            self._attribution.observe(newest.current, newest.age, self._snapshot, view.now)
 
     def _samples(self, view: View) -> Samples:
         def of(signal: Signal) -> dict[str, Sample]:
@@ -63,7 +76,7 @@ class Predictive:
                 for name, value in zip(self._snapshot.names, values, strict=True)
             }
 
-        return {signal: of(signal) for signal in self._parts.weights.signals}
+        return {signal: of(signal) for signal in self._signals}
 
     def choose(self, question: Question) -> Sequence[int] | None:
         """One cycle with one job that waits; what it places it takes from the snapshot."""
@@ -75,9 +88,12 @@ class Predictive:
         self._running[job.uid] = job, outcome
         return [row for rank in outcome.ranks if (row := self._snapshot.row(rank.node)) is not None]
 
-    def _commitments(self, now: float) -> list[Commitment]:
-        self._ledger.follow(self._running.values(), self._ended, now)
+    def _follow(self, now: float) -> None:
+        self._ledger.follow(self._running.values(), self._ended, now, started=self._running)
         self._ended.clear()
+
+    def _commitments(self, now: float) -> list[Commitment]:
+        self._follow(now)
         return [
             one
             for one in self._ledger.commitments(now)
@@ -88,13 +104,11 @@ class Predictive:
         """The cycle has counted it already."""
 
     def ended(self, over: Over) -> None:
-        """What the job had is free; what it used is learned."""
+        """What the job had is free."""
         job, placement = self._running.pop(over.bound.ask.job.uid)
         self._ended.append((job, placement, over.at))
         for rank in placement.ranks:
             self._snapshot.give(rank.node, job.request)
-        if over.use is not None and self._parts.families:
-            self._families.learn_use(job.family, over.use)
 
 
 class _Partly(Forecaster):

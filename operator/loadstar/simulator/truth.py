@@ -41,8 +41,6 @@ class Load:
     """What is wanted of every node at one moment as a share of what it has (above 1: more than that), per signal."""
 
     by_signal: dict[Signal, Array]
-    use: Array
-    """Per live rank, what it uses of what it asked for, in the order of SIGNALS; NaN before its plateau."""
 
 
 class Truth:
@@ -71,8 +69,6 @@ class Truth:
 
         background = self._background[step % len(self._background)]
         held = work.held[live.job] * work.asked[live.job, GPUS] * ramp
-        asked = np.maximum(work.asked[live.job], 1)
-        amounts = np.stack([wanted[:, GPUS], held, wanted[:, CPU], wanted[:, MEMORY]], axis=1)
         return Load(
             {
                 Signal.GPU: total(wanted[:, GPUS]) / self._gpus,
@@ -80,7 +76,6 @@ class Truth:
                 Signal.CPU: background + total(wanted[:, CPU]) / self._capacity[:, CPU],
                 Signal.MEMORY: SYSTEM_MEMORY + total(wanted[:, MEMORY]) / self._capacity[:, MEMORY],
             },
-            np.where(ramp[:, None] >= 1.0, amounts / asked[:, [GPUS, GPUS, CPU, MEMORY]], np.nan),
         )
 
     def speeds(self, load: Load, live: Live) -> Array:

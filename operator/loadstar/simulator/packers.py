@@ -62,7 +62,7 @@ class Board:
         free = self.free
         fits = (free.cpu >= ask.cpu) & (free.memory >= ask.memory)
         if ask.gpus:
-            fits &= np.count_nonzero(free.devices >= ask.share, axis=1) >= ask.gpus
+            fits &= (free.devices >= ask.share).sum(axis=1) >= ask.gpus
         if ask.products:
             fits &= np.array([ask.uses(product) for product in self.products])[free.kind]
         return fits
@@ -159,7 +159,7 @@ class GpuPacking(_BestDevice):
         if not ask.gpus:
             return np.zeros(len(board.cpu))
         devices = board.free.devices
-        idle = np.count_nonzero(devices == MILLI, axis=1)
+        idle = (devices == MILLI).sum(axis=1)
         least = np.where(devices >= ask.share, devices, MILLI + 1).min(axis=1)
         shared = 100 - least * 100 // MILLI // 10
         used = np.where(least < MILLI, shared, max(50 - ask.gpus, 33))

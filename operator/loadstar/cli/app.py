@@ -10,6 +10,7 @@ import typer
 import loadstar
 from loadstar.cli.cluster import Kubeconfig, ask
 from loadstar.cli.ending import EXIT_FAILED, EXIT_USAGE, end
+from loadstar.cli.evaluate_forecast import evaluate_forecast
 from loadstar.cli.simulate import simulate
 from loadstar.settings import LogFormat, LogLevel, Settings, SettingsError
 
@@ -209,3 +210,4 @@ async def _jobs(kube: "Kube", namespace: str) -> "Objects":
 
 
 app.command()(simulate)
+app.command()(evaluate_forecast)

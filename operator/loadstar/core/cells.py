@@ -12,6 +12,7 @@ from loadstar.core.mixture import Mixture
 from loadstar.core.moments import Moments
 
 _GRID: Final = np.concatenate([[0], HORIZONS]).astype(np.float64)
+_GAPS: Final = np.diff(_GRID)
 FORECAST, HALF, BIAS, UPPER = range(4)
 
 
@@ -31,7 +32,7 @@ class Cells(Columns):
     def update(self, rows: Rows, at: NDArray[np.float64], samples: NDArray[np.float64]) -> None:
         """Each node's new sample, taken `at`."""
         y = samples.astype(np.float32)
-        step = int(at.max())
+        step = int(np.median(at))  # one clock that is ahead must not move everybody's moments
         last = self.at[rows]
         steps = np.where(last > 0, at - last, 1).astype(np.float32)
         self._learn(step, rows, at, y, np.minimum(steps, 1))
@@ -63,16 +64,25 @@ class Cells(Columns):
         outlook[HALF, 1:], outlook[UPPER, 1:] = bands.spread(rows)
         self._outlook[..., rows] = outlook
 
-    def ahead(self, rows: Rows, steps: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Forecast, half width, bias and upper error so many steps after each node's sample, (4, nodes)."""
+    def ahead(self, rows: Rows, age: NDArray[np.float64], horizon: float) -> NDArray[np.float64]:
+        """Forecast, half width, bias and upper error `age` + `horizon` steps after each node's sample, (4, nodes).
+
+        Linear between the learned horizons; beyond them widths grow with √h, as those of a random walk do. No width is
+        less than that of a new sample.
+        """
+        steps = age + horizon
+        left = np.minimum(np.searchsorted(_GRID, steps, side="right") - 1, len(HORIZONS) - 1)
+        share = np.minimum((steps - _GRID[left]) / _GAPS[left], 1.0)
         outlook = self._outlook[..., rows]
-        left = np.clip(np.searchsorted(_GRID, steps, side="right") - 1, 0, len(HORIZONS) - 1)
-        share = np.minimum((steps - _GRID[left]) / (_GRID[left + 1] - _GRID[left]), 1.0)
-        node = np.arange(len(steps))
-        before, after = outlook[:, left, node], outlook[:, left + 1, node]
-        found = np.asarray(before + share * (after - before))
+        flat, place = outlook.reshape(4, -1), left * len(steps) + np.arange(len(steps))
+        found = flat.take(place, axis=1) * (1.0 - share)
+        found += flat.take(place + len(steps), axis=1) * share
         found[[HALF, UPPER]] *= np.sqrt(np.maximum(steps / _GRID[-1], 1.0))
-        return found
+        fresh = min(int(np.searchsorted(_GRID, horizon, side="right")) - 1, len(HORIZONS) - 1)
+        part = min((horizon - _GRID[fresh]) / _GAPS[fresh], 1.0)
+        least = outlook[HALF, fresh] * (1.0 - part) + outlook[HALF, fresh + 1] * part
+        np.maximum(found[HALF], least, out=found[HALF])
+        return np.asarray(found)
 
     def change(self, rows: Rows) -> Floats:
         """The difference of each node's last two samples, per step."""

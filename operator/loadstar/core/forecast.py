@@ -10,11 +10,13 @@ Samples may come at any time; those not newer than what is known, and those that
 
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadstar.core.cells import HALF, Cells
+from loadstar.core.cells import Cells
 from loadstar.core.columns import Rows, compact
 from loadstar.core.experts import EXPERTS, HORIZONS
 from loadstar.core.load import STEP_SECONDS, Sample, Samples, Signal
@@ -25,6 +27,8 @@ SPARE_ROWS = 16
 """How many nodes that are gone are remembered at least."""
 NORMAL_90 = 1.645
 """A normal variable lies within this many σ of its mean nine times of ten."""
+
+_AT, _VALUE = attrgetter("at"), attrgetter("value")
 
 SIGNALS: tuple[Signal, ...] = tuple(Signal)
 
@@ -80,9 +84,9 @@ class Forecaster:
 
     def _observe(self, cells: Cells, by_node: Mapping[str, Sample]) -> None:
         rows, count = self._rows(by_node), len(by_node)
-        at = np.fromiter((sample.at for sample in by_node.values()), np.float64, count)
+        at = np.fromiter(map(_AT, by_node.values()), np.float64, count)
         at /= self._scale.step_seconds
-        y = np.fromiter((sample.value for sample in by_node.values()), np.float64, count)
+        y = np.fromiter(map(_VALUE, by_node.values()), np.float64, count)
         new = np.isfinite(y) & np.isfinite(at) & (at > cells.at[rows])
         if new.all():
             cells.update(compact(rows), at, y)
@@ -101,10 +105,11 @@ class Forecaster:
 
     def forecast(self, nodes: Sequence[str], horizon_seconds: float, now: float) -> Forecast:
         """Forecasts for `now + horizon_seconds`, counted from each sample's own time: age lengthens the horizon."""
+        places = self._places(nodes)
         out = np.full((len(SIGNALS), 7, len(nodes)), np.nan)
         for column, signal in enumerate(SIGNALS):
             cells = self._cells[signal]
-            asked, rows = self._seen(cells, nodes)
+            asked, rows = _seen(cells, places)
             if len(asked):
                 out[column][:, asked] = self._look_ahead(cells, rows, horizon_seconds, now)
         current, change, value, band, age, mean, upper = out.transpose(1, 2, 0)
@@ -112,19 +117,21 @@ class Forecaster:
 
     def alphas(self, nodes: Sequence[str]) -> Array:
         """The learned α of the plain rule for each of HORIZONS, (nodes, signals, horizons); NaN without a sample."""
+        places = self._places(nodes)
         out = np.full((len(nodes), len(SIGNALS), len(HORIZONS)), np.nan)
         for column, signal in enumerate(SIGNALS):
             cells = self._cells[signal]
-            asked, rows = self._seen(cells, nodes)
+            asked, rows = _seen(cells, places)
             out[asked, column] = cells.slopes.alphas(rows).T
         return out
 
     def weights(self, nodes: Sequence[str]) -> Array:
         """What each of EXPERTS counts for each of HORIZONS, (nodes, signals, horizons, experts); NaN as above."""
+        places = self._places(nodes)
         out = np.full((len(nodes), len(SIGNALS), len(HORIZONS), len(EXPERTS)), np.nan)
         for column, signal in enumerate(SIGNALS):
             cells = self._cells[signal]
-            asked, rows = self._seen(cells, nodes)
+            asked, rows = _seen(cells, places)
             out[asked, column] = cells.mixture.weights(rows).T
         return out
 
@@ -132,33 +139,39 @@ class Forecaster:
         """The fields of Forecast in their order, (7, nodes)."""
         step, top = self._scale.step_seconds, self._scale.ceiling
         age = np.maximum(now - cells.at[rows] * step, 0.0)
-        value, half, bias, upper = cells.ahead(rows, (age + horizon_seconds) / step)
-        fresh = cells.ahead(rows, np.full(age.shape, horizon_seconds / step))[HALF]
-        band = np.clip(np.maximum(half, fresh), self._scale.least_band, top)
+        value, half, bias, upper = cells.ahead(rows, age / step, horizon_seconds / step)
+        band = np.clip(half, self._scale.least_band, top)
         mean, upper = np.clip(value + bias, 0.0, top), np.clip(value + upper, 0.0, top)
         return np.stack(
             [cells.newest[rows], cells.change(rows), np.clip(value, 0.0, top), band, age, mean, upper]
         )
 
-    def _seen(self, cells: Cells, nodes: Sequence[str]) -> tuple[NDArray[np.intp], Rows]:
-        """Which of `nodes` have a sample of the signal, by position, and their rows."""
-        row = self._row
-        rows = np.fromiter((row.get(node, -1) for node in nodes), np.intp, len(nodes))
-        asked = np.flatnonzero(rows >= 0)
-        asked = asked[cells.at[rows[asked]] > 0]
-        return asked, compact(rows[asked])
+    def _places(self, nodes: Collection[str]) -> NDArray[np.intp]:
+        """The rows of these nodes; -1 where nothing is known."""
+        return np.fromiter(map(self._row.get, nodes, repeat(-1)), np.intp, len(nodes))
 
     def _rows(self, nodes: Collection[str]) -> NDArray[np.intp]:
         """The rows of these nodes; new ones get one."""
-        row = self._row
-        rows = np.fromiter((row.setdefault(node, len(row)) for node in nodes), np.intp, len(nodes))
+        rows = self._places(nodes)
+        if (rows < 0).any():
+            for node in nodes:
+                self._row.setdefault(node, len(self._row))
+            rows = self._places(nodes)
+        known = len(self._row)
         for cells in self._cells.values():
-            if len(cells.at) < len(row):
-                cells.extend(max(len(row), len(cells.at) * 5 // 4) - len(cells.at))
+            if len(cells.at) < known:
+                cells.extend(max(known, len(cells.at) * 5 // 4) - len(cells.at))
         return rows
 
 
 TrendForecaster = Forecaster
+
+
+def _seen(cells: Cells, places: NDArray[np.intp]) -> tuple[NDArray[np.intp], Rows]:
+    """Which of the asked nodes have a sample of the signal, by position, and their rows."""
+    asked = np.flatnonzero(places >= 0)
+    asked = asked[cells.at[places[asked]] > 0]
+    return asked, compact(places[asked])
 
 
 def feedback(current: Array, change: Array, alpha: float) -> Array:

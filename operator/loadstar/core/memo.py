@@ -15,7 +15,8 @@ class RowMemo(Generic[Question]):
     """Remembers `evaluate(question, rows)` for every row; `changed(row)` makes that row's values outdated.
 
     A placement changes one node, so that the next question costs as much as the few nodes that changed since the
-    same question was asked, not as much as the cluster.
+    same question was asked, not as much as the cluster. It keeps every change, so one lives as long as a run or a
+    snapshot.
     """
 
     def __init__(self, rows: int, evaluate: Callable[[Question, Rows], Values]) -> None:

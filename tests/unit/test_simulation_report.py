@@ -1,5 +1,6 @@
 """What a simulation's figures become: tables, JSON and a page that stands alone."""
 
+import dataclasses
 import io
 import json
 import re
@@ -11,8 +12,9 @@ from rich.console import Console
 
 from loadstar.cli.simulation import table
 from loadstar.simulator.axes import Axis, percent, seconds, spanning
-from loadstar.simulator.comparison import Estimate, Trial, front, summaries
+from loadstar.simulator.comparison import COLUMNS, Estimate, Trial, front, summaries
 from loadstar.simulator.outcome import Outcome, Timeline
+from loadstar.simulator.paired import differences
 from loadstar.simulator.report import as_html, as_json
 
 FACTS = {"nodes": "2 with 16 GPUs", "jobs": "<jobs> & more"}
@@ -148,3 +150,41 @@ def test_spans_are_written_in_their_largest_unit(value: float, written: str) -> 
 
 def test_small_percentages_keep_two_decimals() -> None:
     assert (percent(0.0312), percent(12.345)) == ("0.03 %", "12.3 %")
+
+
+def test_differences_are_taken_seed_by_seed() -> None:
+    """Both policies differ much between seeds, and by the same within each."""
+    pairs = [
+        Trial(policy, seed, outcome(wait=100.0 * seed + more))
+        for policy, more in (("loadstar", 0.0), ("b", 5.0))
+        for seed in range(4)
+    ]
+    (against,) = differences(pairs, "loadstar")
+    assert against.estimates["wait"].mean == pytest.approx(5.0)
+    assert against.estimates["wait"].band == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_difference_within_its_interval_is_none() -> None:
+    waits = {"loadstar": (10.0, 20.0, 30.0), "b": (12.0, 17.0, 31.0)}
+    pairs = [
+        Trial(policy, seed, outcome(wait=wait))
+        for policy, each in waits.items()
+        for seed, wait in enumerate(each)
+    ]
+    (against,) = differences(pairs, "loadstar")
+    columns = {column.key: column for column in COLUMNS}
+    assert against.better(columns["wait"]) is None
+
+
+def test_more_waiting_is_worse_and_more_goodput_better() -> None:
+    base, other = outcome(wait=10.0), dataclasses.replace(outcome(wait=20.0), goodput=0.9)
+    pairs = [Trial("loadstar", 0, base), Trial("b", 0, other)]
+    (against,) = differences(pairs, "loadstar")
+    columns = {column.key: column for column in COLUMNS}
+    assert against.better(columns["wait"]) is False
+    assert against.better(columns["goodput"]) is True
+
+
+def test_the_page_tells_the_differences_where_there_are_several_seeds() -> None:
+    assert "Seed by seed" in as_html(trials(), FACTS)
+    assert "Seed by seed" not in as_html([trial for trial in trials() if trial.seed == 0], FACTS)

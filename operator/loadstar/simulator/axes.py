@@ -60,7 +60,9 @@ def percent(value: float) -> str:
 
 def plain(value: float) -> str:
     """The number itself."""
-    return f"{value:.3g}" if value < 10_000 else f"{value:,.0f}"
+    if value >= 10_000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value >= 1 else f"{round(value, 3):g}"
 
 
 def _even(low: float, high: float, about: int) -> list[float]:

@@ -47,6 +47,8 @@ th, td { padding: 7px 10px; text-align: right; white-space: nowrap; border-botto
 thead th { color: var(--soft); font-weight: 500; }
 tbody th { text-align: left; font-weight: 500; }
 tr.own { background: var(--glow); } tr.own th { font-weight: 650; }
+td em { font-style: normal; font-size: 10px; margin-right: 4px; vertical-align: 2px; }
+em.better { color: #1f9d63; } em.worse { color: #d1495b; }
 td small { display: block; color: var(--soft); font-size: 11.5px; }
 .meanings { margin-top: 14px; color: var(--soft); font-size: 12.5px; }
 .meanings dt { color: var(--ink); }
@@ -59,8 +61,13 @@ _COLOURS = (
 )  # fmt: skip
 
 
-def page(*, facts: str, legend: str, figures: str, table: str, policies: Sequence[str]) -> str:
-    """The whole document. `policies` are the classes of each policy: `p<number>`, and `own` for the product's."""
+def page(
+    *, facts: str, legend: str, figures: str, tables: Sequence[tuple[str, str, str]], policies: Sequence[str]
+) -> str:
+    """The whole document.
+
+    `tables` are (title, text, table); `policies` the classes of each policy: `p<number>`, and `own` for the product's.
+    """
     title = "Loadstar simulation"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -68,8 +75,14 @@ def page(*, facts: str, legend: str, figures: str, table: str, policies: Sequenc
         f"<title>{escape(title)}</title>\n<style>{_STYLE}{_colours(policies)}</style>\n</head>\n<body>\n<main>\n"
         f"<header><h1>{escape(title)}</h1>{facts}</header>\n{legend}\n"
         f'<div class="cards">{figures}</div>\n'
-        f'<section class="card table"><h2>All figures</h2><p>Means over seeds with 95 % intervals; the best of each '
-        f"column in bold. The shade marks this product.</p>{table}</section>\n</main>\n</body>\n</html>\n"
+        f"{_tables(tables)}</main>\n</body>\n</html>\n"
+    )
+
+
+def _tables(tables: Sequence[tuple[str, str, str]]) -> str:
+    return "".join(
+        f'<section class="card table"><h2>{title}</h2><p>{text}</p>{table}</section>\n'
+        for title, text, table in tables
     )
 
 

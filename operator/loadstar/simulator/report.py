@@ -8,6 +8,7 @@ from loadstar.simulator import plots
 from loadstar.simulator.axes import percent, plain, seconds
 from loadstar.simulator.comparison import COLUMNS, Column, Summary, Trial, front, summaries
 from loadstar.simulator.page import page
+from loadstar.simulator.paired import Difference, differences
 from loadstar.simulator.replay import OURS
 
 Facts = Mapping[str, str]
@@ -27,6 +28,16 @@ def as_json(trials: Sequence[Trial], facts: Facts) -> str:
                 },
             }
             for summary in summaries(trials)
+        ],
+        f"against {OURS}": [
+            {
+                "policy": against.policy,
+                "differences": {
+                    key: {"mean": estimate.mean, "band95": estimate.band}
+                    for key, estimate in against.estimates.items()
+                },
+            }
+            for against in differences(trials, OURS)
         ],
         "trials": [
             {"policy": trial.policy, "seed": trial.seed, "figures": trial.outcome.figures()}
@@ -70,7 +81,7 @@ def as_html(trials: Sequence[Trial], facts: Facts) -> str:
         facts=f"<dl>{given}</dl>",
         legend=f'<div class="legend">{legend}</div>',
         figures=figures,
-        table=_table(found, keys),
+        tables=[("All figures", _ALL, _table(found, keys)), *_against(trials, keys)],
         policies=list(keys.values()),
     )
 
@@ -81,6 +92,12 @@ _PARETO = (
 )
 _COMPLETION = "Share of the jobs that ended within this time of their arrival, all seeds together."
 
+
+_ALL = "Means over seeds with 95 % intervals; the best of each column in bold."
+_SEED_BY_SEED = (
+    f"By how much each policy's figures are above {OURS}'s on the same jobs, with 95 % intervals. Where an interval "
+    f"leaves 0 out, ▲ says that {OURS} is better and ▼ that it is worse."
+)
 
 _AT_ONCE = 1.0
 """Seconds: who waits less is shown as if he waited that long, where waits are told by their magnitude."""
@@ -164,6 +181,32 @@ def _table(found: Sequence[Summary], keys: Mapping[str, str]) -> str:
         f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>"
         f'<dl class="meanings">{meanings}</dl>'
     )
+
+
+def _against(trials: Sequence[Trial], keys: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """The table of differences, where there are any to show."""
+    found = [it for it in differences(trials, OURS) if any(one.band for one in it.estimates.values())]
+    if not found:
+        return []
+    head = "".join(f"<th>{column.title}</th>" for column in COLUMNS)
+    rows = "".join(
+        f'<tr><th class="entry {keys[it.policy]}"><i></i>{escape(it.policy)}</th>'
+        + "".join(_difference(it, column) for column in COLUMNS)
+        + "</tr>"
+        for it in found
+    )
+    table = f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return [("Seed by seed", _SEED_BY_SEED, table)]
+
+
+def _difference(difference: Difference, column: Column) -> str:
+    estimate, better = difference.estimates[column.key], difference.better(column)
+    mark = {None: "", True: '<em class="worse">▼</em>', False: '<em class="better">▲</em>'}[better]
+    written, zero = column.write(abs(estimate.mean)), column.write(0.0)
+    if written == column.write(estimate.band) == zero:
+        return f"<td>{zero}</td>"
+    sign = "−" if estimate.mean < 0 else "+"
+    return f"<td>{mark}{sign}{written}<small>± {column.write(estimate.band)}</small></td>"
 
 
 def _cell(summary: Summary, column: Column, best: float) -> str:

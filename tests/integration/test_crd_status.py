@@ -84,6 +84,8 @@ FULL = TrainingJobStatus.model_validate(
                 "persistenceError": "-0.08",
                 "withinBand": "1",
                 "regret": "0",
+                "use": {"gpu": "0.62", "cpu": "0.9"},
+                "lagSeconds": 74,
             },
         },
         "accuracy": "0.9667",

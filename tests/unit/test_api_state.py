@@ -61,7 +61,17 @@ def placements(draw: st.DrawFn) -> Placement:
     rejected = st.builds(Rejection, WORD, st.integers(1, 9), NODE)
     terms = st.dictionaries(st.sampled_from(["load", "overload"]), DECIMAL)
     others = st.builds(Alternative, NODE, st.none() | SHARE, SHARE, st.none() | SHARE, DECIMAL, terms)
-    hindsight = st.builds(Hindsight, MOMENT, SHARE, DECIMAL, DECIMAL, SHARE, SHARE)
+    hindsight = st.builds(
+        Hindsight,
+        MOMENT,
+        SHARE,
+        DECIMAL,
+        DECIMAL,
+        SHARE,
+        SHARE,
+        st.dictionaries(st.sampled_from(["gpu", "cpu"]), SHARE),
+        st.none() | st.integers(10, 900).map(float),
+    )
     return Placement(
         draw(st.sampled_from(Policy)),
         draw(MOMENT),

@@ -33,6 +33,7 @@ class Course:
     def __post_init__(self) -> None:
         self.attribution = Attribution(self.ledger)
         self.snapshot = make_snapshot(make_nodes(self.nodes))
+        self.pass_time(STEP)
 
     def start(self, name: str, node: int, *, gpus: int, use: float, family: str = "") -> None:
         """One rank on one node, placed now."""
@@ -127,6 +128,16 @@ def test_the_lag_of_a_family_is_learned_from_when_its_jobs_show() -> None:
     course.start("a", 0, gpus=8, use=0.6)
     course.pass_time(300)
     assert course.ledger.families.lag("a") == pytest.approx((3 * LAG_SECONDS + 60.0) / 4)
+
+
+def test_of_a_job_that_was_there_before_anybody_looked_no_lag_is_learned() -> None:
+    course = Course()
+    course.start("a", 0, gpus=8, use=0.6)
+    course.now += 600
+    course.pass_time(60)
+    assert course.ledger.families.lag("a") == LAG_SECONDS
+    course.pass_time(900)
+    assert course.use("a") == pytest.approx(after(1, 0.6), abs=0.02)
 
 
 def test_a_job_that_does_not_show_yet_stays_committed_and_is_not_taken_for_a_light_one() -> None:

@@ -125,6 +125,7 @@ HINDSIGHT = {
     "persistenceError": "0.0815",
     "withinBand": "1.0000",
     "regret": "0.0000",
+    "use": {"gpu": "0.6200", "cpu": "0.9000"},
 }
 
 
@@ -148,6 +149,7 @@ def test_an_explanation_says_in_hindsight_how_right_the_forecast_was() -> None:
     ) in text
     assert "it stayed within the forecast's band" in text
     assert "none of the others would have been less loaded" in text
+    assert "its pods used of what they request: cpu 0.9, gpu 0.62" in text
 
 
 def test_a_regret_is_told() -> None:

@@ -52,7 +52,7 @@ class Stage:
 
     def measure(self, node_a: float, node_b: float = 0.2) -> list[tuple[str, str]]:
         """The samples of this moment arrive."""
-        self.loads.forecaster.observe(make_samples({"node-a": node_a, "node-b": node_b}, self.now))  # type: ignore[attr-defined]
+        self.loads.forecaster.observe(make_samples({"node-a": node_a, "node-b": node_b}, self.now))
         return self.gangs.sampled(self.loads)
 
 
@@ -174,10 +174,28 @@ def test_after_a_restart_the_figures_begin_with_what_statuses_say() -> None:
     assert stage.measure(0.9) == []
 
 
+def test_after_a_restart_families_are_known_by_what_statuses_say_and_taught_once() -> None:
+    stage = Stage(now=NOW + 4000)
+    seen = Hindsight(NOW + HORIZON, 0.5, -0.1, 0.2, 1.0, 0.0, use={"gpu": 0.0}, lag=25.0)
+    stage.hold(replace(placed("node-a"), hindsight=seen))
+    stage.gangs.remember()
+    assert stage.gangs.families.use("mlp/research")[GPU] == pytest.approx(0.6)
+    assert stage.gangs.families.lag("mlp/research") == pytest.approx(85.0)
+    for step in range(1, 40):
+        stage.now = NOW + 4000 + 30 * step
+        stage.measure(0.9)
+    assert stage.gangs.families.use("mlp/research")[GPU] == pytest.approx(0.6)
+
+
 def test_what_jobs_use_is_learned_for_those_that_plan() -> None:
     stage = Stage()
     stage.hold(placed("node-a"))
+    stage.now = NOW
+    stage.measure(0.0)
     for step in range(1, 40):
         stage.now = NOW + 30 * step
         stage.measure(0.05)  # 0.2 of two GPUs
+    seen = stage.caches.jobs[KEY].hindsight
+    assert seen is not None
+    assert (seen.use["gpu"], seen.lag) == (pytest.approx(0.2, abs=0.05), 30.0)
     assert stage.gangs.families.use("mlp/research")[GPU] == pytest.approx(0.65, abs=0.02)

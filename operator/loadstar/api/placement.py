@@ -96,6 +96,8 @@ def _hindsight(seen: core.Hindsight) -> wire.Hindsight:
         persistence_error=decimal(seen.persistence_error),
         within_band=decimal(seen.within_band),
         regret=decimal(seen.regret),
+        use={signal: decimal(use) for signal, use in seen.use.items()},
+        lag_seconds=None if seen.lag is None else round(seen.lag),
     )
 
 
@@ -107,6 +109,8 @@ def _hindsight_of(seen: wire.Hindsight) -> core.Hindsight:
         persistence_error=number(seen.persistence_error),
         within_band=number(seen.within_band),
         regret=number(seen.regret),
+        use={signal: number(use) for signal, use in seen.use.items()},
+        lag=None if seen.lag_seconds is None else float(seen.lag_seconds),
     )
 
 

@@ -109,6 +109,13 @@ class Hindsight(Wire):
     regret: DecimalString = Field(
         description="By how much the load would have been lower on the best of the alternatives; 0 if on none."
     )
+    use: Annotated[dict[str, DecimalString], Field(max_length=16)] = Field(
+        default_factory=dict,
+        description="What each pod was seen to use of what it requests, by signal, as far as its nodes' load tells.",
+    )
+    lag_seconds: Count | None = Field(
+        None, description="Seconds from the decision until the job's load showed, if that could be seen."
+    )
 
 
 class Rejected(Wire):
@@ -116,7 +123,7 @@ class Rejected(Wire):
 
     reason: Reason = Field(description="Why, as one word for programs.")
     nodes: Count = Field(description="How many nodes were rejected for it.")
-    example: Message = Field(description="One of them and its numbers, as a sentence for people.")
+    example: Message = Field(description="One of them.")
 
 
 class Placement(Wire):

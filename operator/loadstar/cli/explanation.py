@@ -136,6 +136,9 @@ def _hindsight(seen: Mapping[str, Any], nodes: int, compared: bool) -> Iterable[
             if regret > 0
             else "  none of the others would have been less loaded"
         )
+    if use := seen.get("use"):
+        parts = (f"{one_line(signal)} {rounded(share)}" for signal, share in sorted(use.items()))
+        yield Text(f"  its pods used of what they request: {', '.join(parts)}")
 
 
 def _within(share: float, nodes: int) -> str:

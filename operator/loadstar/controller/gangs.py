@@ -9,7 +9,7 @@ from loadstar.controller.caches import Caches, Key
 from loadstar.core.attribution import Attribution
 from loadstar.core.commitments import COLUMNS, Commitment, committed
 from loadstar.core.families import Families
-from loadstar.core.hindsight import Figures, Record, Round
+from loadstar.core.hindsight import Figures, Record, Round, learn
 from loadstar.core.jobs import Job, Phase, Placement, Scheduling
 from loadstar.core.ledger import Ledger
 from loadstar.core.plan import Loads
@@ -37,9 +37,16 @@ class GangWatch:
         self._attribution = Attribution(self._ledger)
 
     def remember(self) -> None:
-        """Begin with what the statuses of the jobs say of forecasts, after a restart."""
-        placements = [tracked.state.placement for tracked in self.caches.jobs.values()]
-        self._record.add(placed.hindsight for placed in placements if placed and placed.hindsight)
+        """Begin with what the statuses of the jobs say of forecasts and of what jobs used, after a restart."""
+        told = [
+            (tracked.job.family, tracked.state.placement.hindsight)
+            for tracked in self.caches.jobs.values()
+            if tracked.job and tracked.state.placement and tracked.state.placement.hindsight
+        ]
+        told.sort(key=lambda one: one[1].reached_at)
+        self._record.add(seen for _, seen in told)
+        for family, seen in told:
+            learn(family, seen, self.families)
 
     def commitments(self) -> list[Commitment]:
         """All load that was decided or has ended and that metrics don't tell rightly yet."""

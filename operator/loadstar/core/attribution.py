@@ -38,9 +38,10 @@ LONGEST_LAG = 900.0
 """A job that shows nothing for this long is not waited for any more: it uses little."""
 TELLING_SECONDS = 600.0
 """A job that runs on tells its family of its use after so much of its plateau, another one at its end."""
-KNOWN = 0.5
-"""A signal's use is known once its variance is below this share of what it began with."""
 
+LONGEST_GAP = 90.0
+"""From the last look at a job that did not show, or its decision, to the first that shows it: after a longer silence
+nobody knows when it began."""
 LEAST_USE = 0.2
 """A family that uses next to nothing may yet be wrong about by a part of this."""
 FADED_SECONDS = 90.0
@@ -117,13 +118,20 @@ class Attribution:
             gang, seconds = ranks.gangs[rank], float(waited[rank])
             if rise[rank] >= max(SEEN_SHARE * expected[rank], OWN_SPREAD):
                 self._show(gang, seconds)
-            elif seconds > self.ledger.families.lag(gang.family) - RAMP_SECONDS:
+                continue
+            gang.looked_at = gang.placement.decided_at + seconds
+            if seconds > self.ledger.families.lag(gang.family) - RAMP_SECONDS:
                 gang.lag = min(seconds + RAMP_SECONDS, LONGEST_LAG)
 
     def _show(self, gang: Gang, seconds: float) -> None:
         """A gang's load shows for the first time; what was believed of its use before was not its plateau."""
-        if not gang.seen:
-            gang.seen, gang.lag, gang.watched = True, seconds, None
+        if gang.seen:
+            return
+        decided = gang.placement.decided_at
+        last_look = decided if gang.looked_at is None else gang.looked_at
+        gang.seen, gang.lag, gang.watched = True, None, None
+        if decided + seconds - last_look <= LONGEST_GAP:
+            gang.lag = seconds
             self.ledger.families.learn_lag(gang.family, seconds)
 
     def _learn_use(self, ranks: "_Ranks", surprise: Array, at: Array, clean: Mask, settled: Mask) -> None:
@@ -208,8 +216,8 @@ def _belief(gang: Gang, families: Families) -> tuple[Array, Array]:
 def _plateau_from(gang: Gang, families: Families) -> float:
     """When a gang's load is all there. One that has not shown yet may be a light one, but not before it runs."""
     decided = gang.placement.decided_at
-    if gang.seen and gang.lag is not None:
-        return decided + gang.lag + RAMP_SECONDS
+    if gang.seen:
+        return decided + (families.lag(gang.family) if gang.lag is None else gang.lag) + RAMP_SECONDS
     if gang.runs_since is None:
         return np.inf
     return max(decided + families.lag(gang.family), gang.runs_since) + RAMP_SECONDS
@@ -218,12 +226,11 @@ def _plateau_from(gang: Gang, families: Families) -> float:
 def _tell(gang: Gang, families: Families, now: float) -> None:
     """Teach the family what the gang uses, once: at its end, or after a while of its plateau."""
     watched = gang.watched
-    if watched is None or watched.told:
+    if watched is None or gang.taught:
         return
     if gang.ended_at is not None or now >= watched.begun + TELLING_SECONDS:
-        known = watched.variance < KNOWN * watched.first_variance
-        families.learn_use(gang.family, np.where(known, watched.use, np.nan))
-        watched.told = True
+        families.learn_use(gang.family, watched.known())
+        gang.taught = True
 
 
 def _by_node(values: Array, where: Mask, rows: Rows, shape: tuple[int, ...]) -> Array:

@@ -6,13 +6,16 @@ compared with what was measured. The same is added to the load at the decision, 
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from math import isnan
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loadstar.core.commitments import COLUMNS, RAMP_SECONDS
+from loadstar.core.families import Families
+from loadstar.core.forecast import SIGNALS
 from loadstar.core.jobs import Hindsight, Placement
 from loadstar.core.ledger import PATIENCE_SECONDS, Gang, Ledger
 from loadstar.core.score import NodeLoads
@@ -102,7 +105,7 @@ class Round:
             seen = judge(gang.placement, partial(self.own_use, gang), self._measured(gang.placement))
             gang.judged = seen is not None or self.now > gang.horizon_ends + PATIENCE_SECONDS
             if seen is not None:
-                found[gang.uid] = seen
+                found[gang.uid] = replace(seen, use=_use(gang), lag=gang.lag if gang.seen else None)
         return found
 
     def own_use(self, gang: Gang, node: str) -> float:
@@ -132,6 +135,22 @@ class Round:
         age = self.age[row]
         counts = (self.known.weights.of_signals > 0) & (age <= self.known.freshness.missing_seconds)
         return float(np.max(age, where=counts, initial=0.0))
+
+
+def _use(gang: Gang) -> dict[str, float]:
+    """What it was seen to use of its request, by signal."""
+    if gang.watched is None:
+        return {}
+    known = zip(SIGNALS, gang.watched.known().tolist(), strict=True)
+    return {signal.value: use for signal, use in known if not isnan(use)}
+
+
+def learn(family: str, seen: Hindsight, families: Families) -> None:
+    """Teach a family what is remembered of one of its jobs, after a restart."""
+    if seen.use:
+        families.learn_use(family, np.array([seen.use.get(signal.value, np.nan) for signal in SIGNALS]))
+    if seen.lag is not None:
+        families.learn_lag(family, seen.lag)
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,8 @@ class Hindsight:
 
     `load` is what was measured then, `error` the forecast minus it, `persistence_error` the same of "no change";
     `within_band` the share of nodes whose load came within the forecast's band, `regret` how much lower the load of
-    the best alternative was.
+    the best alternative was. `use` is what the gang itself was seen to use of its request, by signal, and `lag` the
+    seconds from the decision until it showed, as far as that could be told from its nodes.
     """
 
     reached_at: float
@@ -155,6 +156,8 @@ class Hindsight:
     persistence_error: float
     within_band: float
     regret: float
+    use: Mapping[str, float] = field(default_factory=dict)
+    lag: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

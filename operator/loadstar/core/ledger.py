@@ -21,6 +21,9 @@ PATIENCE_SECONDS = 300.0
 LATE_SECONDS = 300.0
 """The oldest sample that still counts: so much longer a commitment is kept, as such a sample does not show it."""
 
+KNOWN = 0.5
+"""A signal's use is known once its variance is below this share of what it began with."""
+
 Key = tuple[str, int]
 """A job's uid and the second in which its gang was placed, which tells its attempts apart: a status rounds times."""
 
@@ -34,17 +37,20 @@ class Watched:
     first_variance: Array
     begun: float
     """When the first sample was taken that shows its plateau, Unix seconds."""
-    told: bool = False
-    """Whether its family has learned of it."""
+
+    def known(self) -> Array:
+        """The use of the signals that samples have told something of; NaN for the others."""
+        return np.where(self.variance < KNOWN * self.first_variance, self.use, np.nan)
 
 
 @dataclass(slots=True)
 class Gang:
     """One placement of a job and what is known of it by now.
 
-    `runs_since` is when all of its ranks were first seen to run. `lag` is the time from its decision to its first
-    visible load once that was `seen`, or how long none has been seen where that is longer than its family's. `judged`
-    says that nothing more is to be said of its forecast, `watched` what was seen of its use.
+    `runs_since` is when all of its ranks were first seen to run, `looked_at` when it was last seen not to show yet.
+    `lag` is the time from its decision to its first visible load once that was `seen` and could be told, or how long
+    none has been seen where that is longer than its family's. `judged` says that nothing more is to be said of its
+    forecast, `watched` what was seen of its use, `taught` that its family has learned of that.
     """
 
     uid: str
@@ -54,9 +60,11 @@ class Gang:
     ended_at: float | None = None
     runs_since: float | None = None
     lag: float | None = None
+    looked_at: float | None = None
     seen: bool = False
     judged: bool = False
     watched: Watched | None = None
+    taught: bool = False
 
     @property
     def horizon_ends(self) -> float:
@@ -115,8 +123,10 @@ class Ledger:
     def _take_in(self, job: Job, placement: Placement) -> Key:
         key = job.uid, round(placement.decided_at)
         if key not in self._gangs:
-            judged = placement.hindsight is not None
-            self._gangs[key] = Gang(job.uid, job.family, job.request, placement, judged=judged)
+            seen = placement.hindsight
+            gang = Gang(job.uid, job.family, job.request, placement, judged=seen is not None)
+            gang.taught = bool(seen and seen.use)
+            self._gangs[key] = gang
         return key
 
     def _matters(self, gang: Gang, now: float) -> bool:

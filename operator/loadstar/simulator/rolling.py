@@ -27,7 +27,6 @@ class Grid:
     `actual` (steps, series) holds the samples, NaN where there is none, `at` their own times in steps.
     """
 
-    names: tuple[str, ...]
     actual: Array
     at: Array
 
@@ -52,25 +51,25 @@ def grid(sources: Sequence[Series]) -> Grid:
     rows = [np.rint(step).astype(int) for step in steps]
     shape = (max(int(row[-1]) for row in rows) + 1, sum(len(source.names) for source in sources))
     actual, at = np.full(shape, np.nan), np.full(shape, np.nan)
-    names: list[str] = []
+    first = 0
     for source, step, row in zip(sources, steps, rows, strict=True):
-        columns = slice(len(names), len(names) + len(source.names))
+        columns = slice(first, first + len(source.names))
         actual[row, columns] = source.values
         at[row, columns] = step[:, None]
-        names += [f"{source.source}:{name}" for name in source.names]
-    at[np.isnan(actual)] = np.nan
-    return Grid(tuple(names), actual, at)
+        first = columns.stop
+    return Grid(actual, at)
 
 
 def roll(table: Grid, horizons: Sequence[int], progress: Callable[[float], None] | None = None) -> Rolled:
     """Feed the forecaster row by row and ask it at each one. `progress` is told the share done."""
     forecaster = Forecaster(_ANY_UNIT)
-    shape = (len(table.actual), len(horizons), len(table.names))
-    rolled = Rolled(*(np.full(shape, np.nan) for _ in range(4)))
+    steps, series = table.actual.shape
+    nodes = np.array([str(number) for number in range(series)])
+    rolled = Rolled(*(np.full((steps, len(horizons), series), np.nan) for _ in range(4)))
     for row, (values, times) in enumerate(zip(table.actual, table.at, strict=True)):
         there = np.flatnonzero(~np.isnan(values))
         if there.size:
-            names = [table.names[column] for column in there]
+            names = nodes[there].tolist()
             samples = zip(names, values[there].tolist(), (_START + times[there]).tolist(), strict=True)
             forecaster.observe({_SIGNAL: {name: Sample(value, at) for name, value, at in samples}})
             for place, horizon in enumerate(horizons):
@@ -80,5 +79,5 @@ def roll(table: Grid, horizons: Sequence[int], progress: Callable[[float], None]
                 rolled.mean[row, place, there] = found.mean[:, 0]
                 rolled.upper[row, place, there] = found.upper[:, 0]
         if progress is not None:
-            progress((row + 1) / len(table.actual))
+            progress((row + 1) / steps)
     return rolled

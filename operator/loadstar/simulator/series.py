@@ -51,6 +51,11 @@ def read(path: Path, unit_seconds: float = 1.0) -> Series:
         raise TraceError(
             f"{path}, line {lines[0][0]}: write the time into the first column and a series into each other"
         )
+    twice = [name for place, name in enumerate(header) if name in header[:place]]
+    if twice:
+        raise TraceError(
+            f"{path}, line {lines[0][0]}: {twice[0]!r} names two columns: give each its own name"
+        )
     table = [_row(path, number, header, cells, unit_seconds) for number, cells in lines[1:]]
     times, values = np.array([time for time, _ in table]), np.array([row for _, row in table])
     late = np.flatnonzero(np.diff(times) <= 0)

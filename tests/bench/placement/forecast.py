@@ -95,7 +95,7 @@ def _dstat() -> Series:
     busy = 100 - np.array([float(cells[2]) for cells in rows])
     steps = len(busy) // 15
     means: Array = np.asarray(busy[: 15 * steps].reshape(steps, 15).mean(axis=1), np.float64)
-    return Series("dstat", ("cpu",), 15.0 * np.arange(steps), means[:, None])
+    return Series("dstat", ("cpu",), np.arange(0.0, 15.0 * steps, 15.0), means[:, None])
 
 
 def _costs() -> Iterator[Figure]:

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -53,17 +53,26 @@ class KindCluster:
         Raises StepFailed, with the log to read, when a part does not start; what did start stays for a look,
         until the next `up` or `down`.
         """
-        self.start()
+        from .images import image  # a bare cluster needs none of these
+        from .monitoring import IMAGES as MONITORING
+        from .monitoring import install
+
+        archives = [image(name).archive for name in (*IMAGES, *MONITORING)]
+        self.start(archives)
         try:
             self.advertise_gpus()
-            self._load_images()
-            self._install_monitoring()
+            for name in IMAGES:
+                self.load(image(name).archive)
+            install(self)
         except KubectlError as error:
             raise StepFailed(f"The cluster {self.name} is up, but not complete: {error}") from error
         say(f"The cluster {self.name} is up; KUBECONFIG={self.kubeconfig}")
 
-    def start(self) -> None:
-        """Start the bare cluster: nodes Ready and DNS at work. A healthy one is left as it is."""
+    def start(self, archives: Sequence[Path] = ()) -> None:
+        """Start the bare cluster: nodes Ready and DNS at work. A healthy one is left as it is.
+
+        A new one's workers hold the images of `archives` from the start, where the engine is our own.
+        """
         environment = engine.ensure()
         if self._is_healthy(environment):
             say(f"The cluster {self.name} runs already")
@@ -71,7 +80,7 @@ class KindCluster:
         if NodeContainers(self.name, environment).all():
             say(f"The cluster {self.name} is there but not healthy: it is made anew")
         self._delete(environment)
-        self._create(environment)
+        self._create(environment, archives)
         self._wait_ready()
 
     def down(self) -> None:
@@ -141,24 +150,13 @@ class KindCluster:
             self.kubectl("patch", "node", node, *patch)
             self.kubectl("label", "node", node, "--overwrite", *labels)
 
-    def _load_images(self) -> None:
-        from .images import image  # it needs the engine, which `start` has brought up
-
-        for name in IMAGES:
-            self.load(image(name).archive)
-
-    def _install_monitoring(self) -> None:
-        from .monitoring import install  # it needs a cluster to install into
-
-        install(self)
-
-    def _create(self, environment: Mapping[str, str]) -> None:
+    def _create(self, environment: Mapping[str, str], archives: Sequence[Path]) -> None:
         from .node_image import choose
 
         reference = choose(environment)
         claim(self.folder, None)
         configuration = self.folder / "kind.yaml"
-        configuration.write_text(yaml.safe_dump(self._configuration()))
+        configuration.write_text(yaml.safe_dump(self._configuration(reference, environment, archives)))
         self._kind(
             f"Creating the kind cluster {self.name} with {self.workers} workers (about 40 s)",
             *("create", "cluster", "--name", self.name, "--config", str(configuration), "--image", reference),
@@ -166,13 +164,20 @@ class KindCluster:
             environment=environment,
         )
 
-    def _configuration(self) -> dict[str, Any]:
-        roles = ["control-plane", *["worker"] * self.workers]
-        return {
-            "kind": "Cluster",
-            "apiVersion": "kind.x-k8s.io/v1alpha4",
-            "nodes": [{"role": role} for role in roles],
-        }
+    def _configuration(
+        self, reference: str, environment: Mapping[str, str], archives: Sequence[Path]
+    ) -> dict[str, Any]:
+        """What kind is told. In the private engine, workers get their images as folders of this machine."""
+        workers: list[dict[str, Any]] = [{"role": "worker"} for _ in range(self.workers)]
+        if environment and workers and archives:
+            from .engine import stores
+
+            folders = [self.folder / f"containerd-{number}" for number in range(self.workers)]
+            stores.provide(folders, reference, archives, environment)
+            for worker, folder in zip(workers, folders, strict=True):
+                worker["extraMounts"] = [{"hostPath": str(folder), "containerPath": stores.PLACE}]
+        nodes = [{"role": "control-plane"}, *workers]
+        return {"kind": "Cluster", "apiVersion": "kind.x-k8s.io/v1alpha4", "nodes": nodes}
 
     def _wait_ready(self) -> None:
         """Wait for all nodes and for DNS: kind itself waits for the control plane only."""

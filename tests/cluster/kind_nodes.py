@@ -41,7 +41,7 @@ class NodeContainers:
 
     def holds(self, node: str, archive: Path) -> bool:
         """Whether a node holds the image of a Docker archive under the same name with the same content."""
-        identity, references = _contents(archive)
+        identity, references = contents(archive)
         held = self._images(node)
         return identity in held and all(held.get(name) == held[identity] for name in references)
 
@@ -64,7 +64,7 @@ class NodeContainers:
         return done.stdout
 
 
-def _contents(archive: Path) -> tuple[str, list[str]]:
+def contents(archive: Path) -> tuple[str, list[str]]:
     """The image id in a Docker archive, and its names as containerd writes them."""
     with tarfile.open(archive) as tar:
         manifest = tar.extractfile("manifest.json")

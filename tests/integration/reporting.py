@@ -5,7 +5,6 @@ import json
 import ssl
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
 from typing import Any
 from uuid import uuid4
 
@@ -94,6 +93,8 @@ class RunningJob:
     namespace: str
     ranks: int = 1
     name: str = field(default_factory=lambda: f"job-{uuid4().hex[:6]}")
+    ca: str = field(init=False, default="")
+    """Whom the job's first pod is told to trust; read as soon as it runs, for it may be gone later."""
 
     def start(self) -> "RunningJob":
         """Create it and wait until all its pods run."""
@@ -106,6 +107,7 @@ class RunningJob:
         body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": metadata, "spec": spec}
         self.site.cluster.api.post(self.path.rpartition("/")[0], body)
         self.wait_running(1)
+        self.ca = str(self.pod()["metadata"]["annotations"][PROGRESS_CA_ANNOTATION])
         return self
 
     def wait_running(self, attempt: int) -> None:
@@ -141,11 +143,6 @@ class RunningJob:
     def pod(self, rank: int = 0, attempt: int = 1) -> Json:
         name = f"{self.name}-{attempt}-{rank}"
         return dict(self.site.cluster.api.get(f"/api/v1/namespaces/{self.namespace}/pods/{name}"))
-
-    @cached_property
-    def ca(self) -> str:
-        """Whom the job's first pod is told to trust."""
-        return str(self.pod()["metadata"]["annotations"][PROGRESS_CA_ANNOTATION])
 
     def token(self, rank: int = 0, attempt: int = 1, audience: str = "") -> str:
         """A token as the kubelet would project it into a pod."""

@@ -7,7 +7,7 @@ import pytest
 
 from loadstar.api.convert import InvalidTrainingJob, parse
 from loadstar.api.crd import openapi_schema
-from loadstar.api.schema import VALIDATIONS
+from loadstar.api.schema import VALIDATIONS, told_by
 from tests.contract.jobs import raw_job
 from tests.contract.refusals import CASES, Case
 
@@ -20,7 +20,8 @@ def _leaves(schema: dict[str, Any], path: str) -> Iterator[str]:
 
 
 def _rules(schema: dict[str, Any]) -> Iterator[str]:
-    yield from (rule["message"] for rule in schema.get(VALIDATIONS, ()) if "oldSelf" not in rule["rule"])
+    for entry in schema.get(VALIDATIONS, ()):
+        yield from told_by(entry) if "oldSelf" not in entry["rule"] else ()
     for field in (*schema.get("properties", {}).values(), *filter(None, [schema.get("items")])):
         yield from _rules(field)
 

@@ -12,7 +12,7 @@ from loadstar.core.jobs import Phase
 from loadstar.reporting.limits import Buckets, Rate
 from loadstar.reporting.pace import Pace
 from loadstar.reporting.payload import Report, moment
-from loadstar.reporting.progress import Progress
+from loadstar.reporting.progress import CURVES_SECONDS, STATUS_SECONDS, Progress
 from loadstar.reporting.series import Series, less_is_better
 from loadstar.reporting.tracks import Track
 from tests.builders import make_state
@@ -325,6 +325,22 @@ def test_what_is_forgotten_does_not_come_up() -> None:
     assert (pace.next(), pace.take(200.0), set(pace.known())) == (101.0, ["b"], {"b"})
 
 
+def test_what_begins_together_comes_up_one_after_the_other_and_stays_apart() -> None:
+    pace: Pace[int] = Pace(5.0)
+    came_up: dict[int, list[float]] = {key: [] for key in range(200)}
+    for tick in range(3000):
+        now = 100.0 + tick / 100
+        for key in came_up:
+            pace.wish(key, now)
+        taken = pace.take(now)
+        assert len(taken) <= 5
+        for key in taken:
+            came_up[key].append(now)
+    for times in came_up.values():
+        assert times[0] <= 105.0
+        assert all(4.99 <= later - earlier <= 5.1 for earlier, later in pairwise(times))
+
+
 # --- limits ----------------------------------------------------------------------------------------------------
 
 
@@ -425,7 +441,7 @@ def test_before_the_end_the_name_of_the_config_map_waits_like_a_report() -> None
     progress.take(raw.KEY, tracked, _report(_AT, ("loss", "3")), _AT)
     progress.statuses.take(_AT)
     progress.saved(raw.KEY, progress.tracks[raw.KEY], _AT + 1)
-    assert progress.statuses.next() == _AT + 5
+    assert progress.statuses.next() == _AT + STATUS_SECONDS
 
 
 def test_a_record_sent_again_and_again_does_not_hurry_anything() -> None:
@@ -435,7 +451,7 @@ def test_a_record_sent_again_and_again_does_not_hurry_anything() -> None:
         due = [raw.KEY] if not again else []
         assert progress.statuses.take(_AT + again) == due
         assert progress.curves.take(_AT + again) == due
-    assert (progress.statuses.next(), progress.curves.next()) == (_AT + 5, _AT + 30)
+    assert (progress.statuses.next(), progress.curves.next()) == (_AT + STATUS_SECONDS, _AT + CURVES_SECONDS)
 
 
 def test_a_job_that_ends_without_a_record_has_its_last_report_written_at_once() -> None:
@@ -446,7 +462,7 @@ def test_a_job_that_ends_without_a_record_has_its_last_report_written_at_once() 
     over = _tracked(1, Phase.SUCCEEDED)
     progress.sweep({raw.KEY: over}, _AT + 2)
     assert progress.statuses.take(_AT + 2) == [raw.KEY]
-    progress.sweep({raw.KEY: over}, _AT + 4)
-    assert progress.statuses.next() == _AT + 7, (
+    progress.sweep({raw.KEY: over}, _AT + 3)
+    assert progress.statuses.next() == _AT + 2 + STATUS_SECONDS, (
         "a status that can't be written is not written without a pause"
     )

@@ -10,8 +10,8 @@ from loadstar.controller.board import Board
 from loadstar.controller.caches import Caches, Key
 from loadstar.controller.relist import Relist
 from loadstar.controller.underway import (
-    BURST_LAUNCHES,
     BURST_SECONDS,
+    BURST_STEPS,
     PATIENCE_SECONDS,
     PROGRESS_SECONDS,
     Underway,
@@ -31,8 +31,8 @@ def now() -> float:
 
 def burst(underway: Underway) -> None:
     """So many launches that progress has to wait."""
-    for _ in range(BURST_LAUNCHES):
-        underway.launched()
+    for _ in range(BURST_STEPS):
+        underway.launching()
 
 
 async def test_steps_that_follow_each_other_closely_are_noted_as_one_after_the_first() -> None:
@@ -56,8 +56,8 @@ async def test_what_a_pass_has_told_already_is_not_noted_again() -> None:
 
 async def test_a_few_launches_hold_nothing_back() -> None:
     underway = Underway(now)
-    for _ in range(BURST_LAUNCHES - 1):
-        underway.launched()
+    for _ in range(BURST_STEPS - 1):
+        underway.launching()
     underway.made(JOB)
     await asyncio.sleep(PROGRESS_SECONDS * 1.1)
     assert underway.due() == [JOB]

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, Field
 
 from loadstar.api.locations import Uri, location_rules
 from loadstar.api.preprocess import PreprocessSpec
-from loadstar.api.schema import Rule, Seed, Strict, atomic, different, only_with
+from loadstar.api.schema import Group, Rule, Seed, Strict, atomic, different, only_with
 
 Builtin = Literal["iris", "digits", "breast-cancer", "wine", "synthetic-regression"]
 Format = Literal["csv", "npy", "npz", "parquet", "idx", "images", "text"]
@@ -201,13 +201,19 @@ class DatasetSpec(Strict):
         ),
         *location_rules("dataset", ("pvc", "configmap", "s3", "file")),
         *(_of_files(field) for field in ("format", "target", "features", "textColumn", "task")),
-        *(_of_tables(field) for field in ("features", "textColumn")),
-        *(_not_of_text(field) for field in ("target", "task")),
-        only_with(
-            "textColumn",
-            "!has(self.features)",
-            lambda d: d.features is None,
-            "textColumn is the only input: remove it or features",
+        Group(
+            "has(self.uri)",
+            (
+                *(_of_tables(field) for field in ("features", "textColumn")),
+                *(_not_of_text(field) for field in ("target", "task")),
+                only_with(
+                    "textColumn",
+                    "!has(self.features)",
+                    lambda d: d.features is None,
+                    "textColumn is the only input: remove it or features",
+                ),
+            ),
+            "spec.dataset",
         ),
         only_with(
             "secretName",

@@ -5,7 +5,7 @@ from typing import Any
 
 from loadstar.api.dataset import is_text, known_format, known_task, may_be_images
 from loadstar.api.evaluation import OF_CLASSES, OF_NUMBERS, OF_TEXT
-from loadstar.api.schema import Rule
+from loadstar.api.schema import Group, Rule
 from loadstar.api.trainer import IS_OWN_PROGRAM, processes_per_node
 from loadstar.api.training import CLASS_LOSSES, DEFAULT_BATCH_SIZE
 
@@ -22,7 +22,7 @@ def _not_of_own_programs(field: str, what: str, given: Callable[[Spec], bool]) -
     parts = field.split(".")
     there = " && ".join(f"has(self.{'.'.join(parts[: depth + 1])})" for depth in range(len(parts)))
     return Rule(
-        f"!({there}) || !{_OWN}",
+        f"!({there})",
         lambda spec: not given(spec) or not spec.trainer.is_own_program,
         f"{field} {what}: remove it, or trainer.command and trainer.args",
         f".{field}",
@@ -37,21 +37,29 @@ _TELLS = "tells Loadstar's own trainer what to do, and one's own program is give
 
 PROGRAM_RULES = (
     Rule(
-        f"{_OWN} || (has(self.model) && has(self.dataset))",
+        f"has(self.model) && has(self.dataset) || {_OWN}",
         lambda s: s.trainer.is_own_program or (s.model is not None and s.dataset is not None),
         "model and dataset say what to train: give both, or one's own program as trainer.command or trainer.args",
         ".model",
     ),
-    _not_of_own_programs("model", _TELLS, lambda s: s.model is not None),
-    _not_of_own_programs("dataset", _TELLS, lambda s: s.dataset is not None),
-    _not_of_own_programs("training", _TELLS, lambda s: s.training is not None),
-    _not_of_own_programs("export", _TELLS, lambda s: s.export is not None),
-    _not_of_own_programs("evaluation.metrics", _TELLS, _of("evaluation", "metrics")),
-    _not_of_own_programs("evaluation.crossValidation", _TELLS, _of("evaluation", "cross_validation")),
-    _not_of_own_programs("evaluation.featureImportance", _TELLS, _of("evaluation", "feature_importance")),
-    _not_of_own_programs("checkpoint.everyEpochs", _TELLS, _of("checkpoint", "every_epochs")),
-    _not_of_own_programs("checkpoint.everySteps", _TELLS, _of("checkpoint", "every_steps")),
-    _not_of_own_programs("checkpoint.everySeconds", _TELLS, _of("checkpoint", "every_seconds")),
+    Group(
+        _OWN,
+        (
+            _not_of_own_programs("model", _TELLS, lambda s: s.model is not None),
+            _not_of_own_programs("dataset", _TELLS, lambda s: s.dataset is not None),
+            _not_of_own_programs("training", _TELLS, lambda s: s.training is not None),
+            _not_of_own_programs("export", _TELLS, lambda s: s.export is not None),
+            _not_of_own_programs("evaluation.metrics", _TELLS, _of("evaluation", "metrics")),
+            _not_of_own_programs("evaluation.crossValidation", _TELLS, _of("evaluation", "cross_validation")),
+            _not_of_own_programs(
+                "evaluation.featureImportance", _TELLS, _of("evaluation", "feature_importance")
+            ),
+            _not_of_own_programs("checkpoint.everyEpochs", _TELLS, _of("checkpoint", "every_epochs")),
+            _not_of_own_programs("checkpoint.everySteps", _TELLS, _of("checkpoint", "every_steps")),
+            _not_of_own_programs("checkpoint.everySeconds", _TELLS, _of("checkpoint", "every_seconds")),
+        ),
+        "spec",
+    ),
 )
 
 
@@ -69,48 +77,63 @@ def _loss(spec: Spec) -> str | None:
     return spec.training.loss if spec.training else None
 
 
-def _metrics_fit(metrics: tuple[str, ...], tasks: tuple[str, ...], what: str) -> tuple[Rule, Rule]:
-    """The rule for evaluation.metrics, and that for the metric that training stops by."""
-    listed = f"[{', '.join(repr(metric) for metric in metrics)}]"
-    message = f"{', '.join(metrics)} can only be measured of {what}: name metrics that fit the data"
-    return (
-        Rule(
-            f"!has(self.evaluation) || !has(self.evaluation.metrics) || {_is_task(*tasks)} || "
-            f"!self.evaluation.metrics.exists(metric, metric in {listed})",
-            lambda s: (
-                _task_is(s, *tasks)
-                or not set((s.evaluation.metrics if s.evaluation else None) or ()) & set(metrics)
-            ),
-            message,
-            ".evaluation.metrics",
+_ONLY_OF = (
+    (OF_CLASSES, ("classification",), "classes"),
+    (OF_NUMBERS, ("regression",), "numbers"),
+    (OF_TEXT, ("language",), "a text"),
+    (("accuracy",), ("classification", "language"), "classes and text"),
+)
+"""Metrics, the tasks whose results they measure, and what these are made of."""
+
+
+def _only_of(metrics: tuple[str, ...], what: str) -> str:
+    return f"{', '.join(metrics)} can only be measured of {what}: name metrics that fit the data"
+
+
+def _listed(metrics: tuple[str, ...]) -> str:
+    return f"[{', '.join(repr(metric) for metric in metrics)}]"
+
+
+def _evaluation_fits(metrics: tuple[str, ...], tasks: tuple[str, ...], what: str) -> Rule:
+    return Rule(
+        f"!has(self.evaluation.metrics) || {_is_task(*tasks)} || "
+        f"!self.evaluation.metrics.exists(metric, metric in {_listed(metrics)})",
+        lambda s: (
+            _task_is(s, *tasks)
+            or not set((s.evaluation.metrics if s.evaluation else None) or ()) & set(metrics)
         ),
-        Rule(
-            f"!has(self.training) || !has(self.training.earlyStopping) || {_is_task(*tasks)} || "
-            f"!(self.training.earlyStopping.metric in {listed})",
-            lambda s: (
-                _task_is(s, *tasks)
-                or s.training is None
-                or s.training.early_stopping is None
-                or s.training.early_stopping.metric not in metrics
-            ),
-            message,
-            ".training.earlyStopping.metric",
-        ),
+        _only_of(metrics, what),
+        ".evaluation.metrics",
     )
 
 
-_LOSS = "(has(self.training) && has(self.training.loss) ? self.training.loss : '')"
+def _stopping_fits(metrics: tuple[str, ...], tasks: tuple[str, ...], what: str) -> Rule:
+    return Rule(
+        f"!has(self.training.earlyStopping) || {_is_task(*tasks)} || "
+        f"!(self.training.earlyStopping.metric in {_listed(metrics)})",
+        lambda s: (
+            _task_is(s, *tasks)
+            or s.training is None
+            or s.training.early_stopping is None
+            or s.training.early_stopping.metric not in metrics
+        ),
+        _only_of(metrics, what),
+        ".training.earlyStopping.metric",
+    )
 
-FIT_RULES = (
+
+_LOSS = "(has(self.training.loss) ? self.training.loss : '')"
+
+_MODEL_RULES = (
     Rule(
-        f"!has(self.model) || !has(self.dataset) || self.model.type != 'cnn' || {may_be_images('self.dataset')}",
+        f"self.model.type != 'cnn' || {may_be_images('self.dataset')}",
         lambda s: s.model is None or s.dataset is None or s.model.type != "cnn" or s.dataset.may_be_images,
         "model.type cnn needs images and dataset names a table or text: set dataset.builtin to digits, or model.type "
         "to mlp or linear",
         ".model.type",
     ),
     Rule(
-        f"!has(self.model) || !has(self.dataset) || self.model.type == 'transformer' || !{_TEXT}",
+        f"self.model.type == 'transformer' || !{_TEXT}",
         lambda s: (
             s.model is None or s.dataset is None or s.model.type == "transformer" or not s.dataset.is_text
         ),
@@ -118,12 +141,15 @@ FIT_RULES = (
         ".model.type",
     ),
     Rule(
-        f"!has(self.model) || !has(self.dataset) || !has(self.model.contextLength) || {_TEXT}",
+        f"!has(self.model.contextLength) || {_TEXT}",
         lambda s: s.model is None or s.dataset is None or s.model.context_length is None or s.dataset.is_text,
         "contextLength counts bytes and the data is not text: remove it, or set dataset.format to text or "
         "dataset.textColumn",
         ".model.contextLength",
     ),
+)
+
+_TRAINING_RULES = (
     Rule(
         f"!({_LOSS} in ['crossEntropy', 'bce']) || {_is_task('classification', 'language')}",
         lambda s: _loss(s) not in CLASS_LOSSES or _task_is(s, "classification", "language"),
@@ -151,14 +177,13 @@ FIT_RULES = (
         ".training.loss",
     ),
     Rule(
-        f"!has(self.training) || !has(self.training.classWeights) || {_is_task('classification')}",
+        f"!has(self.training.classWeights) || {_is_task('classification')}",
         lambda s: s.training is None or s.training.class_weights is None or _task_is(s, "classification"),
         "classWeights weighs classes and the task is not classification: remove it",
         ".training.classWeights",
     ),
     Rule(
-        "!has(self.training) || !has(self.training.earlyStopping) || !has(self.dataset) || "
-        "self.dataset.split.validation > 0.0",
+        "!has(self.training.earlyStopping) || !has(self.dataset) || self.dataset.split.validation > 0.0",
         lambda s: (
             s.training is None
             or s.training.early_stopping is None
@@ -168,13 +193,13 @@ FIT_RULES = (
         "earlyStopping looks at the validation rows: raise dataset.split.validation above 0 or remove earlyStopping",
         ".training.earlyStopping",
     ),
-    *_metrics_fit(OF_CLASSES, ("classification",), "classes"),
-    *_metrics_fit(OF_NUMBERS, ("regression",), "numbers"),
-    *_metrics_fit(OF_TEXT, ("language",), "a text"),
-    *_metrics_fit(("accuracy",), ("classification", "language"), "classes and text"),
+    *(_stopping_fits(*only) for only in _ONLY_OF),
+)
+
+_EVALUATION_RULES = (
+    *(_evaluation_fits(*only) for only in _ONLY_OF),
     Rule(
-        "!has(self.evaluation) || !has(self.evaluation.crossValidation) || !has(self.dataset) || "
-        f"{_TASK} != 'language'",
+        f"!has(self.evaluation.crossValidation) || !has(self.dataset) || {_TASK} != 'language'",
         lambda s: (
             s.evaluation is None
             or s.evaluation.cross_validation is None
@@ -185,7 +210,7 @@ FIT_RULES = (
         ".evaluation.crossValidation",
     ),
     Rule(
-        "!has(self.evaluation) || !has(self.evaluation.featureImportance) || !has(self.dataset) || "
+        "!has(self.evaluation.featureImportance) || !has(self.dataset) || "
         f"!({_TEXT} || has(self.dataset.builtin) && self.dataset.builtin == 'digits' || "
         f"{_FORMAT} in ['idx', 'images'])",
         lambda s: (
@@ -201,6 +226,12 @@ FIT_RULES = (
         "featureImportance needs a table with columns and the data is images or text: remove it",
         ".evaluation.featureImportance",
     ),
+)
+
+FIT_RULES = (
+    Group("has(self.model) && has(self.dataset)", _MODEL_RULES, "spec", ".model"),
+    Group("has(self.training)", _TRAINING_RULES, "spec", ".training"),
+    Group("has(self.evaluation)", _EVALUATION_RULES, "spec", ".evaluation"),
     Rule(
         "!has(self.export) || has(self.export.uri) || has(self.checkpoint)",
         lambda s: s.export is None or s.export.uri is not None or s.checkpoint is not None,

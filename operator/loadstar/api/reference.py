@@ -6,7 +6,7 @@ from typing import Any
 
 from loadstar.api.crd import COLUMNS, openapi_schema
 from loadstar.api.labels import API_VERSION, KIND
-from loadstar.api.schema import VALIDATIONS
+from loadstar.api.schema import VALIDATIONS, told_by
 
 Schema = dict[str, Any]
 
@@ -73,7 +73,9 @@ def _is_fixed(field: Schema) -> bool:
 def _rules(node: Schema) -> list[str]:
     """What the API server says when a rule between fields is broken: each tells what to change."""
     rules = [rule for rule in node.get(VALIDATIONS, ()) if "oldSelf" not in rule["rule"]]
-    return ["Refused with:", "", *(f"- {rule['message']}" for rule in rules), ""] if rules else []
+    return (
+        ["Refused with:", "", *(f"- {text}" for rule in rules for text in told_by(rule)), ""] if rules else []
+    )
 
 
 def _columns() -> str:

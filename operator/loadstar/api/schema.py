@@ -4,6 +4,7 @@ A rule is judged twice. The API server judges its CEL form when an object is app
 form when it reads the object back, since an object may have been stored before the rule existed.
 """
 
+import json
 import math
 import re
 from collections.abc import Callable
@@ -39,10 +40,39 @@ class Rule:
     field: str | None = None
     """The JSON path, below the object, of the field that is to be changed; None is the object itself."""
 
+    @property
+    def rules(self) -> "tuple[Rule, ...]":
+        return (self,)
+
     def schema(self) -> dict[str, str]:
         """The rule as an entry of x-kubernetes-validations."""
         place = {"fieldPath": self.field} if self.field else {}
         return {"rule": self.cel, "message": self.message, **place}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rules that matter under one condition, which the API server judges as one.
+
+    It judges all rules at every write, also of the status, and each field that a rule names costs it a copy of the
+    schemas of all fields beside that one. So what most objects do not have is asked for once, not once for each rule.
+    """
+
+    when: str
+    """CEL: where it is false, all rules hold."""
+    rules: tuple[Rule, ...]
+    """Their CEL may take `when` for granted."""
+    path: str
+    """The JSON path of the object, with which a refusal names the field."""
+    field: str | None = None
+    """As a rule's; the refusal's text names the broken rule's own."""
+
+    def schema(self) -> dict[str, str]:
+        """The group as an entry of x-kubernetes-validations."""
+        told = {rule.cel: f"{self.path}{rule.field or ''}: {rule.message}" for rule in self.rules}
+        entry = _all_of(told)
+        place = {"fieldPath": self.field} if self.field else {}
+        return {**entry, "rule": f"!({self.when}) || {entry['rule']}", **place}
 
 
 class Wire(BaseModel):
@@ -55,13 +85,13 @@ class Wire(BaseModel):
         allow_inf_nan=False,
         hide_input_in_errors=True,
     )
-    RULES: ClassVar[tuple[Rule, ...]] = ()
+    RULES: ClassVar[tuple[Rule | Group, ...]] = ()
     FIXED: ClassVar[tuple[str, ...]] = ()
     """Optional fields, by their names on the wire, that may neither come nor go once the object exists."""
 
     @model_validator(mode="after")
     def keep_rules(self) -> Self:
-        for rule in self.RULES:
+        for rule in (rule for entry in self.RULES for rule in entry.rules):
             if not rule.holds(self):
                 raise PydanticCustomError("rule", rule.message, {"field": rule.field or ""})
         return self
@@ -69,7 +99,7 @@ class Wire(BaseModel):
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         schema = handler.resolve_ref_schema(handler(core))
-        rules = [rule.schema() for rule in cls.RULES] + [_there_or_not(field) for field in cls.FIXED]
+        rules = [rule.schema() for rule in cls.RULES] + ([_there_or_not(cls.FIXED)] if cls.FIXED else [])
         if rules:
             schema[VALIDATIONS] = rules
         return schema
@@ -89,9 +119,17 @@ def immutable(field: str) -> dict[str, Any]:
     return {VALIDATIONS: [{"rule": "self == oldSelf", "message": _unchangeable(field)}]}
 
 
-def _there_or_not(field: str) -> dict[str, str]:
-    rule = f"has(self.{field}) == has(oldSelf.{field})"
-    return {"rule": rule, "message": _unchangeable(field), "fieldPath": f".{field}"}
+def _there_or_not(fields: tuple[str, ...]) -> dict[str, str]:
+    return _all_of({f"has(self.{field}) == has(oldSelf.{field})": _unchangeable(field) for field in fields})
+
+
+def _all_of(told: dict[str, str]) -> dict[str, str]:
+    """One entry of x-kubernetes-validations for several rules; `told` has what to say where each is broken."""
+    *choices, last = [(cel, json.dumps(text)) for cel, text in told.items()]
+    return {
+        "rule": " && ".join(f"({cel})" for cel in told),
+        "messageExpression": "".join(f"!({cel}) ? {text} : " for cel, text in choices) + last[1],
+    }
 
 
 def _unchangeable(field: str) -> str:
@@ -99,6 +137,13 @@ def _unchangeable(field: str) -> str:
         f"{field} can't change once the job exists: delete the TrainingJob and apply it again, "
         "or apply it under a new metadata.name"
     )
+
+
+def told_by(entry: dict[str, str]) -> list[str]:
+    """All that the API server may say of an entry of x-kubernetes-validations. Our CEL quotes its texts singly."""
+    if "message" in entry:
+        return [entry["message"]]
+    return [json.loads(text) for text in re.findall(r'"(?:[^"\\\\]|\\\\.)*"', entry["messageExpression"])]
 
 
 def only_with(field: str, condition: str, holds: Callable[[Any], bool], message: str) -> Rule:

@@ -37,7 +37,7 @@ class Board:
     def take(self, uid: str) -> None:
         """A job's state now holds the placement that was offered to it."""
         self.offers.pop(uid, None)
-        self.underway.launched()
+        self.underway.launching()
 
     def capacity_changed(self) -> None:
         """Something may fit now that did not before."""

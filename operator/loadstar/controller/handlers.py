@@ -73,10 +73,10 @@ def look_if_outdated(caches: Caches, queue: WorkQueue[Key], key: Key) -> None:
 def note_pod(deleted: bool, raw: Raw, caches: Caches, queue: WorkQueue[Key], board: Board) -> None:
     """Take a pod in or forget it, and have looked at whomever it matters to."""
     key = (raw["metadata"]["namespace"], raw["metadata"]["name"])
+    before = caches.pods.get(key)
     if deleted:
         seen = caches.drop_pod(key, raw["metadata"]["uid"])
     else:
-        before = caches.pods.get(key)
         seen = caches.put_pod(raw)
         if seen is before:
             return
@@ -89,6 +89,8 @@ def note_pod(deleted: bool, raw: Raw, caches: Caches, queue: WorkQueue[Key], boa
             queue.add(owner)
         else:
             board.underway.made(owner)
+            if seen.node is not None and (before is None or before.node is None):
+                board.underway.launching()
     if over:
         board.capacity_changed()
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +24,10 @@ SETTLING_SECONDS: Final = (2.0, 10.0)
 """From the start until everything is listed once more: Kopf's watches begin some moments after our first lists, on a
 busy machine later, and of what went away in between no watch tells."""
 
+SWEEP_SHARE: Final = 0.5
+SLICE_SECONDS: Final = 0.05
+"""A sweep takes this share of the time between two, in slices so far apart."""
+
 
 @dataclass(frozen=True, slots=True)
 class Relist:
@@ -33,6 +38,7 @@ class Relist:
     queue: WorkQueue[Key]
     board: Board
     namespaces: frozenset[str]
+    clock: Callable[[], float] = time.monotonic
     _listing_pods: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One list of pods at a time: what went since it began is remembered for one."""
 
@@ -45,16 +51,17 @@ class Relist:
 
     async def run(self, resync: float, relist: float) -> None:
         """Sweep every `resync` seconds and list every `relist` seconds, until cancelled; more often at the start."""
-        settling = [time.monotonic() + seconds for seconds in SETTLING_SECONDS]
-        listed_at = time.monotonic()
+        settling = [self.clock() + seconds for seconds in SETTLING_SECONDS]
+        listed_at = swept_at = self.clock()
         while True:
-            await asyncio.sleep(min(resync, settling[0] - time.monotonic()) if settling else resync)
-            now = time.monotonic()
+            due = swept_at + resync
+            await asyncio.sleep(max(0.0, min([due, *settling]) - self.clock()))
+            now = swept_at = self.clock()
             if now - listed_at >= relist or (settling and now >= settling[0]):
                 settling = [moment for moment in settling if moment > now]
                 listed_at = now
                 await self._list_again()
-            self.sweep()
+            await self._sweep(SWEEP_SHARE * resync)
 
     async def _list_again(self) -> None:
         try:
@@ -63,12 +70,22 @@ class Relist:
             log.warning("the periodic list failed, the watches go on: %s", error)
 
     def sweep(self) -> None:
-        """Have every job looked at, for what time alone changes, and a key of nobody's, as a sign of life.
+        """Have every job looked at, for what time alone changes, and a key of nobody's, as a sign of life."""
+        self.queue.add(HEARTBEAT)
+        self._look_at(list(self.caches.jobs))
 
-        Those whose pods are under way are looked at soon anyway.
-        """
-        for key in (HEARTBEAT, *self.caches.jobs):
-            if key not in self.board.underway:
+    async def _sweep(self, seconds: float) -> None:
+        """The same spread over up to that many seconds: nobody else waits for thousands of looks in a row."""
+        self.queue.add(HEARTBEAT)
+        keys = list(self.caches.jobs)
+        slices = max(1, min(len(keys), round(seconds / SLICE_SECONDS)))
+        for number in range(slices):
+            await asyncio.sleep(SLICE_SECONDS)
+            self._look_at(keys[number::slices])
+
+    def _look_at(self, keys: list[Key]) -> None:
+        for key in keys:
+            if key not in self.board.underway:  # those whose pods are under way are looked at soon anyway
                 self.queue.add(key)
 
     async def _nodes(self) -> None:

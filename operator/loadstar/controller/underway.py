@@ -1,7 +1,7 @@
 """Pods on their way: their progress is noted in their jobs' statuses when launching leaves room for it.
 
 In a burst each of the API server's milliseconds goes to launching: a status that tells of progress costs as much as
-the status that a launch begins with.
+the status that a launch begins with. A launch ends when its pods are bound.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from loadstar.controller.caches import Key
 
 PROGRESS_SECONDS: Final = 0.2
 """From a pod's progress until it is noted: its steps follow each other closely and are noted as one."""
-BURST_LAUNCHES: Final = 10
+BURST_STEPS: Final = 10
 BURST_SECONDS: Final = 2.0
-"""So many launches within this time are a burst."""
+"""So many steps of launches within this time are a burst."""
 PATIENCE_SECONDS: Final = 20.0
 """How long a burst may hold progress back."""
 
@@ -28,7 +28,7 @@ class Underway:
 
     clock: Callable[[], float] = time.monotonic
     _since: dict[Key, float] = field(default_factory=dict)
-    _launches: deque[float] = field(default_factory=lambda: deque(maxlen=BURST_LAUNCHES))
+    _steps: deque[float] = field(default_factory=lambda: deque(maxlen=BURST_STEPS))
 
     def __len__(self) -> int:
         return len(self._since)
@@ -44,9 +44,9 @@ class Underway:
         """The job is looked at: its status will tell all that was seen."""
         self._since.pop(key, None)
 
-    def launched(self) -> None:
-        """A job was given nodes, and its pods follow."""
-        self._launches.append(self.clock())
+    def launching(self) -> None:
+        """A launch came a step further: a job was given nodes, or a pod of a job was bound to its own."""
+        self._steps.append(self.clock())
 
     def due(self) -> list[Key]:
         """The jobs whose progress has waited long enough; they wait no more."""
@@ -68,5 +68,5 @@ class Underway:
                 look(key)
 
     def _in_burst(self) -> bool:
-        full = len(self._launches) == BURST_LAUNCHES
-        return full and self.clock() - self._launches[0] < BURST_SECONDS
+        full = len(self._steps) == BURST_STEPS
+        return full and self.clock() - self._steps[0] < BURST_SECONDS

@@ -1,4 +1,8 @@
-"""When what is written next: at once, and then at most once per interval; the last wish is never lost. Pure."""
+"""When what is written next: at once, and then at most once per interval; the last wish is never lost. Pure.
+
+Keys that are due at one time come up one after the other, so closely that all known ones have their turn within
+SPREAD of an interval: what began together would else come up together in every interval from then on.
+"""
 
 from collections.abc import Hashable, KeysView
 from dataclasses import dataclass, field
@@ -7,6 +11,12 @@ from itertools import count
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
+
+SPREAD = 0.8
+LONGEST_GAP = 0.05
+"""Seconds: as long as few are known, they hardly wait for each other."""
+AT_ONCE = 4
+"""So many may come up together after a quiet moment."""
 
 
 @dataclass(slots=True)
@@ -19,6 +29,8 @@ class Pace(Generic[K]):
     _order: list[tuple[float, int, K]] = field(default_factory=list)
     """A heap of all times that were ever due; only those that `_due` still says count."""
     _number: "count[int]" = field(default_factory=count)
+    _free_at: float = 0.0
+    """When the next key may come up, after the one before."""
 
     def __contains__(self, key: K) -> bool:
         return key in self._due
@@ -44,6 +56,9 @@ class Pace(Generic[K]):
             key = heappop(self._order)[2]
             del self._due[key]
             self._last[key] = now
+            known = max(len(self._last), len(self._due))
+            gap = min(SPREAD * self.interval / known, LONGEST_GAP)
+            self._free_at = max(self._free_at, now - AT_ONCE * gap) + gap
             ready.append(key)
         return ready
 
@@ -52,7 +67,7 @@ class Pace(Generic[K]):
         while self._order:
             due, _, key = self._order[0]
             if self._due.get(key) == due:
-                return due
+                return max(due, self._free_at)
             heappop(self._order)
         return None
 

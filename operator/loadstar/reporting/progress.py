@@ -11,7 +11,7 @@ from loadstar.reporting.pace import Pace
 from loadstar.reporting.payload import Report
 from loadstar.reporting.tracks import Track
 
-STATUS_SECONDS: Final = 5.0
+STATUS_SECONDS: Final = 4.0
 """At least between two writes of one job's status, but for the last."""
 CURVES_SECONDS: Final = 30.0
 """At least between two writes of one job's points, but for the last."""

@@ -5,6 +5,7 @@ In a kind cluster: `install(cluster)`, `SimulatedLoad(cluster).set({"node": Ramp
 """
 
 from tests.cluster.monitoring.incluster import (
+    IMAGES,
     SimulatedLoad,
     install,
     query,
@@ -18,6 +19,7 @@ from tests.cluster.monitoring.local import LocalMonitoring
 from tests.cluster.monitoring.query import Point
 
 __all__ = [
+    "IMAGES",
     "Constant",
     "Faults",
     "LocalMonitoring",

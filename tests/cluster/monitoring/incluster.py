@@ -16,7 +16,7 @@ from tests.cluster.monitoring.query import Point, points, query_path, wait_until
 from tests.cluster.steps import StepFailed
 
 NAMESPACE = "monitoring"
-_IMAGES = ("prometheus", "dcgm-simulator")
+IMAGES = ("prometheus", "dcgm-simulator")
 _SIMULATOR, _PROMETHEUS = "dcgm-simulator:9400", "prometheus:9090"
 _MANIFESTS = Path(__file__).parent / "manifests"
 _ROLLOUT_SECONDS = 120.0
@@ -59,7 +59,7 @@ def install(
     StepFailed.
     """
     if isinstance(cluster, TakesImages):
-        for name in _IMAGES:
+        for name in IMAGES:
             cluster.load(image(name).archive)
     simulated = workers(cluster) if nodes is None else nodes
     for manifest in manifests(simulated, scrape_interval):

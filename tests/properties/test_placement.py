@@ -143,18 +143,3 @@ def test_a_queue_always_drains_when_what_was_placed_ends(nodes: list[Node], jobs
     for job in waiting.values():
         [offer] = planned(nodes, [job], make_loads()).values()
         assert isinstance(offer.outcome, Unplaceable)
-
-
-def test_a_large_job_is_not_passed_for_ever_by_small_ones() -> None:
-    large = make_job("large", gpus=8)
-    snapshot_node = make_node("node-0", 8)
-    now, running = NOW, make_request(gpus=1)
-    for number in range(100):
-        small = make_job(f"small-{number}", gpus=1, created_at=now)
-        taken = {"node-0": running} if now - NOW < 600 else {}
-        offers = plan([large, small], make_snapshot([snapshot_node], taken), [], make_loads(), Turn(), now)
-        if isinstance(offers[large.uid].outcome, Placement):
-            break
-        assert isinstance(offers[small.uid].outcome, Placement) is (now - NOW < 600)
-        now += 30
-    assert now - NOW == 600

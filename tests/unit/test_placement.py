@@ -183,10 +183,24 @@ def test_a_placement_tells_the_numbers_it_was_made_by() -> None:
     assert isinstance(outcome, Placement)
     [rank] = outcome.ranks
     assert (rank.load, rank.forecast, rank.band) == (0.4, 0.7, 0.0)
-    # L = 0.7 + 0.2 = 0.9 ± 0.3·0.2 of what the rank itself is expected to use (0.8·2/8); 6 of 8 GPUs stay free
-    overload = -float(expected_excess(np.array([0.9]), np.array([0.06]), 0.8)[0])
-    assert rank.terms == pytest.approx({"overload": overload, "load": -0.009, "fragmentation": -0.0375})
-    assert rank.score == outcome.score == pytest.approx(overload - 0.0465)
+    # L = 0.7 + 0.2 = 0.9 ± 0.3·0.2 of what the rank itself is expected to use (0.8·2/8); 6 of 8 GPUs stay free, and
+    # with none taken these weigh as in a cluster that is a fifth full: 0.1·0.2²
+    before, after = expected_excess(np.array([0.7, 0.9]), np.array([0.06, 0.06]), 0.8)
+    overload = float(before - after)
+    assert rank.terms == pytest.approx({"overload": overload, "load": -0.0009, "fragmentation": -0.003})
+    assert rank.score == outcome.score == pytest.approx(overload - 0.0039)
+
+
+def test_what_stays_free_weighs_more_the_fuller_the_cluster_is() -> None:
+    def fragmentation(taken: int) -> float:
+        snapshot = make_snapshot(make_nodes(2), {"node-1": Resources(gpus=taken)})
+        outcome = tried(make_job(gpus=4), snapshot, make_node_loads([0.0, 1.0]))
+        assert isinstance(outcome, Placement)
+        assert outcome.ranks[0].node == "node-0"
+        return outcome.ranks[0].terms["fragmentation"]
+
+    # 4 of 8 stay free; a quarter and a half of all GPUs are taken
+    assert [fragmentation(4), fragmentation(8)] == pytest.approx([-0.1 * 0.25**2 / 2, -0.1 * 0.5**2 / 2])
 
 
 def test_a_node_that_nobody_measured_tells_no_load() -> None:

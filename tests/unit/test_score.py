@@ -29,8 +29,8 @@ from tests.builders import (
     make_snapshot,
 )
 
-
 NO_USE = np.zeros((2, len(SIGNALS)))
+USE = np.full((2, len(SIGNALS)), 0.1)
 
 
 @pytest.mark.parametrize(("age", "share"), [(0, 0.0), (165, 0.0), (285, 0.5), (405, 1.0), (10_000, 1.0)])
@@ -73,7 +73,7 @@ def test_old_commitments_are_all_in_sight() -> None:
 def forecast_of(value: float, *, age: float = 0.0, band: float = 0.1, change: float = 0.0) -> Forecast:
     """One node whose four signals all read the same."""
     shape = (1, len(SIGNALS))
-    return Forecast(*(np.full(shape, x) for x in (value, change, value, band, age)))
+    return Forecast(*(np.full(shape, x) for x in (value, change, value, band, age, value, value + band)))
 
 
 def combined(
@@ -92,7 +92,7 @@ def coming(share: float, doubt: float = 0.0) -> Committed:
 def test_a_nodes_load_is_the_weighted_mean_of_its_signals() -> None:
     values = np.array([[0.8, 0.6, 0.4, 0.2]])
     shape = values.shape
-    forecast = Forecast(values, np.zeros(shape), values, np.zeros(shape), np.zeros(shape))
+    forecast = Forecast(values, np.zeros(shape), values, np.zeros(shape), np.zeros(shape), values, values)
     loads = combine(forecast, coming(0.0), np.ones(shape), 0.1, FreshnessPolicy(), WEIGHTS)
     # 0.5·0.8 + 0.2·0.6 + 0.2·0.4 + 0.1·0.2
     assert loads.current[0] == pytest.approx(0.62)
@@ -177,27 +177,33 @@ def test_expected_excess_one_sigma_off(mean: float, expected: float) -> None:
 
 
 def test_a_predictive_score_is_the_sum_of_its_three_terms() -> None:
-    scores = predictive(make_node_loads([0.9]), NO_USE[:1], np.array([0.5]), GPU_ONLY)
-    # L = 0.9: overload 0.9 - 0.8, load 0.01·0.9, fragmentation 0.05·0.5
+    scores = predictive(make_node_loads([0.9]), USE[:1], np.array([0.025]), GPU_ONLY)
+    # L = 0.9 + 0.1, all of the rank's 0.1 beyond 0.8; 0.001·L; fragmentation as given
     found = {name: float(values[0]) for name, values in scores.terms.items()}
-    assert found == pytest.approx({"overload": -0.1, "load": -0.009, "fragmentation": -0.025})
-    assert scores.total[0] == pytest.approx(-0.134)
+    assert found == pytest.approx({"overload": -0.1, "load": -0.001, "fragmentation": -0.025}, abs=1e-5)
+    assert scores.total[0] == pytest.approx(sum(found.values()))
+
+
+def test_a_node_that_is_hot_anyway_costs_only_what_the_rank_adds() -> None:
+    scores = predictive(make_node_loads([0.9, 1.0]), USE, np.zeros(2), GPU_ONLY)
+    assert scores.terms["overload"] == pytest.approx([-0.1, -0.1], abs=1e-5)
+    assert scores.total[0] > scores.total[1], "of two hot nodes the calmer one"
 
 
 def test_what_a_rank_adds_itself_counts_as_load_and_is_as_doubtful_as_all_that_is_not_seen() -> None:
     own_use = np.full((1, len(SIGNALS)), 0.2)
     scores = predictive(make_node_loads([0.6]), own_use, np.zeros(1), GPU_ONLY)
-    # at the threshold with σ = 0.3·0.2: σ·φ(0) = 0.06·0.39894
-    assert scores.terms["overload"][0] == pytest.approx(-0.0239365, abs=1e-6)
-    assert scores.terms["load"][0] == pytest.approx(-0.008)
+    # at the threshold with σ = 0.3·0.2: σ·φ(0) = 0.06·0.39894, and before that 3.3 σ below it
+    assert scores.terms["overload"][0] == pytest.approx(-0.0239365, abs=1e-5)
+    assert scores.terms["load"][0] == pytest.approx(-0.0008)
 
 
 def test_each_signals_overload_counts_by_its_weight_beside_the_weightiest() -> None:
     loads = make_node_loads([0.0])
-    loads.expected[0] = [0.9, 0.9, 0.9, 0.7]
-    scores = predictive(loads, NO_USE[:1], np.zeros(1), WEIGHTS)
-    # GPU, GPU memory and CPU are 0.1 too high, with weights 0.5, 0.2, 0.2 of which the largest counts in full
-    assert scores.terms["overload"][0] == pytest.approx(-0.1 * (1 + 0.4 + 0.4))
+    loads.expected[0] = [0.9, 0.9, 0.9, 0.6]
+    scores = predictive(loads, USE[:1], np.zeros(1), WEIGHTS)
+    # GPU, GPU memory and CPU get 0.1 hotter, with weights 0.5, 0.2, 0.2 of which the largest counts in full
+    assert scores.terms["overload"][0] == pytest.approx(-0.1 * (1 + 0.4 + 0.4), abs=1e-4)
 
 
 def test_a_signal_that_nobody_measured_is_expected_to_be_what_jobs_use_of_what_is_allocated() -> None:
@@ -219,8 +225,8 @@ def test_of_two_calm_nodes_the_calmer_one_scores_better() -> None:
 
 
 def test_an_uncertain_node_near_the_threshold_scores_worse() -> None:
-    loads = make_node_loads([0.75, 0.75], band=[0.2, 0.0])
-    scores = predictive(loads, NO_USE, np.zeros(2), WEIGHTS)
+    loads = make_node_loads([0.65, 0.65], band=[0.2, 0.0])
+    scores = predictive(loads, USE, np.zeros(2), WEIGHTS)
     assert scores.total[0] < scores.total[1]
 
 

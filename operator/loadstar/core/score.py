@@ -16,19 +16,24 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 
+NEAR = 5.0
+"""In σ. Beyond it, what is left out of an expected excess is less than a ten-millionth of σ."""
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
     """Weights of signals in a node's load and of terms in its score; `hot` is θ, the load that counts as too high.
 
     The overload term alone is flat below θ, so that any two calm nodes would tie; the load term ranks those too. It is
     small: a calm node is no better for being calmer, but spreading jobs for it leaves no node free for large ones.
+    `fragmentation` is the weight in a full cluster; it goes with the square of the share of GPUs that are taken.
     """
 
     signals: Mapping[Signal, float]
     hot: float = 0.8
     overload: float = 1.0
-    load: float = 0.01
-    fragmentation: float = 0.05
+    load: float = 0.001
+    fragmentation: float = 0.1
     network_split: float = 0.1
     watts: float = 0.02
     health: float = 0.1
@@ -101,22 +106,30 @@ def combine(
     weight = weights.of_signals
 
     def mean(value: Array) -> Array:
-        return np.asarray(np.where(missing, allocated, value) @ weight)
+        return _weighted(np.where(missing, allocated, value), weight)
 
     net = committed.coming - committed.leaving
     widened = forecast.band * np.maximum(1.0, np.nan_to_num(forecast.age) / policy.fresh_seconds)
     variance = np.minimum(widened, 1.0) ** 2 / NORMAL_90**2 + committed.variance
     variance = np.where(missing, 0.0, variance)
-    expected = np.where(missing, EXPECTED_USE * allocated, np.clip(forecast.value + net, 0.0, 1.0))
+    expected = np.where(missing, EXPECTED_USE * allocated, np.clip(forecast.mean + net, 0.0, 1.0))
     return NodeLoads(
         current=mean(forecast.current),
         plain_feedback=mean(feedback(forecast.current, forecast.change, alpha)),
         forecast=mean(np.clip(forecast.value + net, 0.0, 1.0)),
-        band=NORMAL_90 * np.sqrt(variance @ weight**2),
+        band=NORMAL_90 * np.sqrt(_weighted(variance, weight**2)),
         measured=np.asarray(~missing[:, weight > 0].all(axis=1)),
         expected=expected,
         sigma=np.sqrt(variance),
     )
+
+
+def _weighted(values: Array, weights: Array) -> Array:
+    """`values @ weights`, a row's result never depending on which other rows there are, as it may with BLAS."""
+    total = np.zeros(len(values))
+    for column, weight in enumerate(weights.tolist()):
+        total += values[:, column] * weight
+    return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,30 +158,31 @@ def predictive(
     weights: Weights,
     others: Mapping[str, Array] = MappingProxyType({}),
 ) -> Scores:
-    """-Σ_s w_s·E[(L_s - θ)⁺] - w·L - w·fragmentation, L the node's load with the new gang on it, and `others`.
+    """-Σ_s w_s·(E[(L_s + u_s - θ)⁺] - E[(L_s - θ)⁺]) - w·L - `fragmentation` - `others`: the terms and their sum.
 
-    `own_use`, of shape (nodes, signals), is what one rank is expected to add; as with all that is not seen yet, it is
-    known only roughly. `fragmentation` is the share of the node's GPUs that the placement makes useless to the jobs to
-    come. `others` are terms already weighed, at most 0.
+    `own_use` u, of shape (nodes, signals), is what one rank is expected to add; as with all that is not seen yet, it is
+    known only roughly. Overload is what the rank adds to it: what is there anyway is no reason against a node that has
+    room. `fragmentation` and `others` are weighed already.
     """
     return _of(
         {
-            "overload": -weights.overload * _overload(loads, own_use, weights),
-            "load": -weights.load * (loads.forecast + own_use @ weights.of_signals),
-            "fragmentation": -weights.fragmentation * fragmentation,
+            "overload": -weights.overload * _added_overload(loads, own_use, weights),
+            "load": -weights.load * (loads.forecast + _weighted(own_use, weights.of_signals)),
+            "fragmentation": -fragmentation,
             **others,
         }
     )
 
 
-def _overload(loads: NodeLoads, own_use: Array, weights: Weights) -> Array:
-    """The expected excess over θ of each signal, added up by the signals' weights."""
+def _added_overload(loads: NodeLoads, own_use: Array, weights: Weights) -> Array:
+    """By how much the expected excess over θ grows, of all signals by their weights; never less for more load."""
     total = np.zeros(len(loads.forecast))
     for signal in np.flatnonzero(weights.of_overloads).tolist():
         use = own_use[:, signal]
         sigma = np.sqrt(loads.sigma[:, signal] ** 2 + (UNCERTAINTY * use) ** 2)
-        excess = expected_excess(loads.expected[:, signal] + use, sigma, weights.hot)
-        total += weights.of_overloads[signal] * excess
+        before = loads.expected[:, signal]
+        after = expected_excess(before + use, sigma, weights.hot)
+        total += weights.of_overloads[signal] * (after - expected_excess(before, sigma, weights.hot))
     return total
 
 
@@ -191,11 +205,14 @@ def round_robin(nodes: int, last: int | None) -> Scores:
 
 def expected_excess(mean: Array, sigma: Array, threshold: float) -> Array:
     """E[(X - θ)⁺] of X ~ N(mean, σ²): σ·(φ(z) - z·(1 - Φ(z))), z = (θ - mean)/σ; (mean - θ)⁺ where σ = 0."""
-    safe = np.maximum(sigma, 1e-9)
-    z = (threshold - mean) / safe
+    excess = np.maximum(mean - threshold, 0.0)
+    # More than NEAR σ away the distribution is all on one side. It saves most of the work on most nodes.
+    near = np.flatnonzero(np.abs(mean - threshold) < NEAR * sigma)
+    spread = sigma[near]
+    z = (threshold - mean[near]) / spread
     density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
-    excess = safe * (density - z * _normal_tail(z))
-    return np.asarray(np.where(sigma > 1e-9, np.maximum(excess, 0.0), np.maximum(mean - threshold, 0.0)))
+    excess[near] = np.maximum(spread * (density - z * _normal_tail(z)), 0.0)
+    return np.asarray(excess)
 
 
 def _normal_tail(z: Array) -> Array:

@@ -7,13 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadstar.core import devices, filters, ranking, score
-from loadstar.core.fragmentation import MILLI, Ask, Fragmentation
+from loadstar.core.fragmentation import LEFTOVER, MILLI, Ask, Fragmentation, packing_cost
 from loadstar.core.jobs import Job, Policy
 from loadstar.core.score import NodeLoads, Scores, Weights
 from loadstar.core.snapshot import CPU, GPUS, MEMORY, Mask, Rows, Snapshot
 from loadstar.core.view import Expected
 
 Array = NDArray[np.float64]
+
+OCCUPANCY_STEPS = 20
+"""A change of occupancy by less than a twentieth changes no score, so that few nodes have to be worked out anew."""
+LEAST_OCCUPANCY = 0.2
+"""Below it, fragmentation weighs as if so much were taken: even an empty cluster is filled node by node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,9 @@ class Shape:
         self._others = _other_terms(job, snapshot, criteria.weights)
         self._kinds = _product_numbers(criteria.fragmentation, snapshot)
         self._ask = Ask(job.request.cpu, job.request.memory, job.request.gpus)
+        most = snapshot.allocatable[:, [CPU, GPUS]].max(axis=0, initial=1).tolist()
+        self._largest = most[0], MILLI * most[1]
+        self._weight = self._fragmentation_weight()
         self._everywhere = np.arange(len(snapshot.nodes))
         self.loads = expected.loads(job.scheduling)
         self.codes, self.scores = self._evaluate(self._everywhere)
@@ -82,13 +90,21 @@ class Shape:
         seen = len(self._snapshot.changes)
         if self._seen == seen:
             return
-        rows = np.array(sorted(set(self._snapshot.changes[self._seen :])), dtype=np.intp)
+        weight = self._fragmentation_weight()
+        rows = self._everywhere
+        if weight == self._weight:
+            rows = np.array(sorted(set(self._snapshot.changes[self._seen :])), dtype=np.intp)
+        self._weight, self._seen = weight, seen
         self.loads = self._expected.loads(self._job.scheduling)
         codes, scores = self._evaluate(rows)
         self.codes[rows] = codes
         self.scores.update(rows, scores)
         self.keys[rows] = self._keys(rows, codes, scores)
-        self._seen = seen
+
+    def _fragmentation_weight(self) -> float:
+        """With the square of occupancy, in steps: few GPUs left are worth more to jobs that need several."""
+        taken = round(self._snapshot.occupancy() * OCCUPANCY_STEPS) / OCCUPANCY_STEPS
+        return self._criteria.weights.fragmentation * max(taken, LEAST_OCCUPANCY) ** 2
 
     def _evaluate(self, rows: Rows) -> tuple[filters.Codes, Scores]:
         """Refusals and scores of these rows."""
@@ -103,7 +119,7 @@ class Shape:
         match self._job.scheduling.policy:
             case Policy.PREDICTIVE:
                 others = {name: values[rows] for name, values in self._others.items()}
-                fragmentation = self._fragmentation(rows)
+                fragmentation = self._weight * self._fragmentation(rows)
                 return score.predictive(
                     loads, self._own_use[rows], fragmentation, self._criteria.weights, others
                 )
@@ -115,17 +131,15 @@ class Shape:
                 return score.round_robin(len(rows), None)
 
     def _fragmentation(self, rows: Rows) -> Array:
-        """The share of each node's GPUs that a rank there makes useless to the usual jobs."""
+        """What a rank costs the jobs to come, as the share of a node's GPUs that stay free but of little use."""
         tables, free, request = self._criteria.fragmentation, self._snapshot.free, self._job.request
         if tables is None or request.devices:
             return self._left_free(rows)
-        gpus = free[rows, GPUS]
-        growth = tables.whole_growth(self._ask, free[rows, CPU], free[rows, MEMORY], gpus, self._kinds[rows])
-        offered = MILLI * self._snapshot.allocatable[rows, GPUS]
-        share = np.divide(
-            growth, offered, out=np.zeros(len(rows)), where=(offered > 0) & (gpus >= request.gpus)
-        )
-        return np.asarray(share)
+        gpus, cpu = free[rows, GPUS], free[rows, CPU]
+        growth = tables.whole_growth(self._ask, cpu, free[rows, MEMORY], gpus, self._kinds[rows])
+        growth = np.where(gpus >= request.gpus, growth, 0.0)
+        # In the scale of its light weight for what is left free, so that one weight serves with tables and without.
+        return packing_cost(growth, cpu, MILLI * gpus, self._largest) / LEFTOVER
 
     def _left_free(self, rows: Rows) -> Array:
         """The share of each node's GPUs, of the kind that is asked for, that would stay free."""

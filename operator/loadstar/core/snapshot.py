@@ -95,6 +95,15 @@ class Snapshot:
         """
         return np.clip(self._share(self.allocatable[rows] - self.free[rows], rows), 0.0, 1.0)
 
+    def occupancy(self) -> float:
+        """The share of all ready nodes' GPUs that are taken; parts of GPUs count as such."""
+        offered = float(self.fleet.gpus[self.ready].sum())
+        taken = 0.0
+        for kind, column in self.fleet.columns.items():
+            used = self.allocatable[:, column] - self.free[:, column]
+            taken += float((used * self.fleet.parts(kind))[self.ready].sum())
+        return taken / offered if offered > 0 else 0.0
+
     def share_of(self, request: Resources, rows: Rows | slice = slice(None)) -> Shares:
         """The share of each node that a request would take, shape (nodes, 4); 0 where a node has none of a resource."""
         return self._share(self.fleet.vector(request)[None, :], rows)

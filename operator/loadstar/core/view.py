@@ -1,13 +1,13 @@
 """The picture of load that one cycle decides by, kept true as gangs are placed."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loadstar.core.commitments import COLUMNS, UNCERTAINTY, Committed, expected_use
+from loadstar.core.commitments import COLUMNS, UNCERTAINTY, Commitment, Committed, committed, expected_use
 from loadstar.core.families import Families
 from loadstar.core.forecast import Forecast
 from loadstar.core.jobs import Job, Policy, Scheduling
@@ -87,6 +87,16 @@ class LoadView:
     _before: dict[int, tuple[Array, Array]] = field(default_factory=dict)
     """R⁺ and its variance, of the rows on which anything was assumed, before that."""
     _gangs: list[_Gang] = field(default_factory=list)
+
+    @classmethod
+    def begin(
+        cls, snapshot: Snapshot, known: Known, commitments: Iterable[Commitment], now: float
+    ) -> "LoadView":
+        """The view of a cycle that begins; what late samples can't show yet counts as committed still."""
+        horizon = Scheduling().horizon
+        forecast = known.forecaster.forecast(snapshot.names, horizon, now)
+        hidden = committed(commitments, snapshot, now, known.families, forecast.age)
+        return cls(snapshot, known, hidden, now, _forecasts={horizon: forecast})
 
     def loads(self, scheduling: Scheduling) -> NodeLoads:
         """See Expected."""

@@ -164,9 +164,6 @@ class Forecaster:
         return rows
 
 
-TrendForecaster = Forecaster
-
-
 def _seen(cells: Cells, places: NDArray[np.intp]) -> tuple[NDArray[np.intp], Rows]:
     """Which of the asked nodes have a sample of the signal, by position, and their rows."""
     asked = np.flatnonzero(places >= 0)

@@ -2,10 +2,12 @@
 
 import pytest
 
-from loadstar.core.decisions import CreatePod, CreateService, DeletePod
+from loadstar.core.backoff import retry_at
+from loadstar.core.decisions import CreatePod, CreateService, Decision, DeletePod
 from loadstar.core.jobs import Phase, RunPolicy
 from loadstar.core.lifecycle import Situation, launch_failed, launched
 from loadstar.core.pods import Pod, PodPhase
+from loadstar.core.preemption import Eviction
 from tests.builders import NOW, make_job, make_offer, make_pod, make_state
 from tests.unit.lives import failed, launched_state, look, names, told
 
@@ -175,3 +177,36 @@ def test_a_lost_peer_without_a_cause_does_not_count(peer: Pod, now: float) -> No
 def test_a_failure_that_is_its_own_cause_is_not_waited_for() -> None:
     state = look(launched_state(2), failed(0), make_pod(1), job=make_job(ranks=2)).state
     assert state.phase is Phase.RESTARTING
+
+
+def preempted(*pods: Pod, attempt: int = 1) -> Decision:
+    eviction = Eviction("uid-job", attempt, "ended for research/urgent")
+    return look(launched_state(), *pods, eviction=eviction)
+
+
+def test_a_gang_that_is_ended_for_another_goes_back_to_the_queue_uncounted() -> None:
+    pod = make_pod()
+    decision = preempted(pod)
+    state = decision.state
+    assert decision.actions == (DeletePod(pod.name, pod.uid),), "with the pods' own grace"
+    assert (state.phase, state.placement) == (Phase.QUEUED, None)
+    assert (state.restarts_counted, state.restarts_infrastructure) == (0, 1)
+    assert told(decision, "Running") == ("False", "Preempted", "ended for research/urgent")
+    assert state.last_failure is not None
+    assert state.last_failure.reason == "Preempted"
+    assert retry_at(state) == 0.0
+    assert names(decision) == ["Preempted"]
+
+
+def test_a_request_to_end_an_earlier_attempt_ends_nothing() -> None:
+    assert preempted(make_pod(), attempt=0).state.placement is not None
+
+
+def test_a_gang_that_is_done_meanwhile_is_done() -> None:
+    assert preempted(make_pod(phase=PodPhase.SUCCEEDED)).state.phase is Phase.SUCCEEDED
+
+
+def test_a_gang_that_failed_meanwhile_has_failed() -> None:
+    decision = preempted(failed())
+    assert decision.state.last_failure is not None
+    assert decision.state.last_failure.reason != "Preempted"

@@ -1,23 +1,25 @@
 """Who may start before those ahead of it: nobody for whom they would start later."""
 
 from dataclasses import replace
+from typing import Any
 
 from loadstar.core.backfill import Promises
 from loadstar.core.durations import Durations
 from loadstar.core.jobs import Job, Placement, Scheduling
-from loadstar.core.plan import Offer, Queues
+from loadstar.core.plan import Offer, Queues, Turn, plan
+from loadstar.core.running import Running
 from loadstar.core.topology import Topology
-from tests.builders import NOW, make_job, make_node, make_nodes
-from tests.queueing import cycle, lasting, make_running
+from tests.builders import NOW, make_forecaster, make_job, make_loads, make_node, make_nodes, make_snapshot
+from tests.queueing import cycle, lasting, make_running, taken_by
 
 RACK = "rack"
 
 
-def small(name: str = "small", **changes: object) -> Job:
+def small(name: str = "small", **changes: Any) -> Job:
     return make_job(name, **{"gpus": 1, "created_at": NOW + 1, **changes})
 
 
-def large(**changes: object) -> Job:
+def large(**changes: Any) -> Job:
     """Needs a whole node of eight."""
     return make_job("large", **{"gpus": 8, **changes})
 
@@ -26,7 +28,7 @@ def starts(offer: Offer) -> bool:
     return isinstance(offer.outcome, Placement)
 
 
-def occupied(until: float | None = NOW + 600, gpus: int = 6, node: str = "node-0") -> list[object]:
+def occupied(until: float | None = NOW + 600, gpus: int = 6, node: str = "node-0") -> list[Running]:
     return [make_running(nodes=[node], gpus=gpus, ends_at=until)]
 
 
@@ -139,6 +141,16 @@ def test_a_job_that_left_the_queue_takes_its_promise_with_it() -> None:
     assert starts(offers["uid-small"])
 
 
-def test_a_job_too_loaded_for_is_not_kept_what_it_can_not_use() -> None:
+def test_nothing_is_kept_for_a_job_that_waits_for_an_end_of_a_cordon() -> None:
     offers = cycle([large(), small()], [make_node("node-0", 8, cordoned=True), make_node("node-1", 4)])
+    assert starts(offers["uid-small"])
+
+
+def test_a_node_that_is_too_loaded_for_a_job_is_not_kept_for_it() -> None:
+    calm = large(scheduling=Scheduling(max_load=0.5))
+    running = occupied()
+    snapshot = make_snapshot(make_nodes(1), taken_by(running))
+    loads = make_loads(make_forecaster({"node-0": [0.9] * 5}))
+    queues = Queues(running=tuple(running))
+    offers = plan([calm, small()], snapshot, [], loads, Turn(), NOW, queues)
     assert starts(offers["uid-small"])

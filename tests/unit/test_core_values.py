@@ -1,5 +1,8 @@
 """Resources, freshness of samples, and conditions."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from loadstar.core.conditions import Condition, Conditions, Status
@@ -17,8 +20,9 @@ def test_resources_add_and_subtract_part_by_part() -> None:
 @pytest.mark.parametrize("part", ["cpu", "memory", "gpus", "pods"])
 def test_a_request_fits_only_if_every_part_does(part: str) -> None:
     available = Resources(cpu=4, memory=4, gpus=4, pods=4)
+    changes: dict[str, Any] = {part: 5}
     assert available.fits(available)
-    assert not Resources(**{part: 5}).fits(available)
+    assert not replace(Resources(), **changes).fits(available)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Whose nodes a job of higher priority gets."""
 
 from dataclasses import replace
+from typing import Any
 
 from loadstar.core.durations import Durations
 from loadstar.core.jobs import Job, Scheduling
@@ -13,7 +14,7 @@ from tests.builders import NOW, make_job, make_node, make_nodes
 from tests.queueing import cycle, make_running
 
 
-def urgent(ranks: int = 1, gpus: int = 8, *, preempts: bool = True, **changes: object) -> Job:
+def urgent(ranks: int = 1, gpus: int = 8, *, preempts: bool = True, **changes: Any) -> Job:
     scheduling = Scheduling(priority=100, preempts=preempts)
     return make_job("urgent", ranks=ranks, gpus=gpus, **{"scheduling": scheduling, **changes})
 

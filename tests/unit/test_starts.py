@@ -1,10 +1,14 @@
 """When waiting jobs are expected to start."""
 
+from typing import Any
+
 import pytest
 
 from loadstar.core import starts
 from loadstar.core.durations import Durations
+from loadstar.core.jobs import Job
 from loadstar.core.plan import Queues
+from loadstar.core.running import Running
 from tests.builders import NOW, make_job, make_nodes
 from tests.queueing import cycle, lasting, make_running
 
@@ -17,11 +21,13 @@ def knowing(**lengths: float) -> Queues:
     return Queues(durations=durations)
 
 
-def whole(name: str, age: float = 0.0, **changes: object) -> object:
+def whole(name: str, age: float = 0.0, **changes: Any) -> Job:
     return make_job(name, **{"gpus": 8, "created_at": NOW - age, "family": "cnn", **changes})
 
 
-def expected(jobs: list, nodes: int, running: list, queues: Queues | None = None) -> dict[str, float | None]:
+def expected(
+    jobs: list[Job], nodes: int, running: list[Running], queues: Queues | None = None
+) -> dict[str, float | None]:
     offers = cycle(jobs, make_nodes(nodes), running, queues=queues)
     return {job.name: None if (at := offers[job.uid].starts_at) is None else round(at - NOW) for job in jobs}
 

@@ -1,5 +1,6 @@
 """What is done for those who wait for what others use: nodes are kept for them, or gangs of lower priority ended."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -33,6 +34,8 @@ class Ahead:
     durations: Durations
     promises: Promises
     order: Order
+    ran: Mapping[str, float]
+    """Seconds that waiting jobs ran in earlier attempts, by uid."""
     now: float
     backfill: Backfill = field(default_factory=Backfill)
     _placed: list[tuple[Rows, Amounts, float]] = field(default_factory=list)
@@ -57,7 +60,7 @@ class Ahead:
     def placed(self, job: Job, placement: Placement) -> None:
         """The gang has its nodes, and they were taken from the snapshot."""
         rows = np.array([self.snapshot.row(rank.node) for rank in placement.ranks], dtype=np.intp)
-        asked, length = self.snapshot.vector(job.request), self.durations.length_of(job)
+        asked, length = self.snapshot.vector(job.request), self._length(job)
         self.backfill.took(rows, asked, self._ends_by(job))
         self._placed.append((rows, asked, np.inf if length is None else self.now + length))
 
@@ -71,7 +74,7 @@ class Ahead:
         ask = self._ask(job, fitting)
         refusal = self._behind(refusal)
         held, ended = self._keep(ask)
-        self._waits.append(Wait(ask, self.durations.length_of(job), held))
+        self._waits.append(Wait(ask, self._length(job), held))
         if held is None:
             return refusal, ()
         self.backfill.reservations.append(held)
@@ -110,7 +113,9 @@ class Ahead:
         ]
 
     def _shorter(self, job: Job, gang: Running) -> bool:
-        return self.order is Order.SHORTEST and shorter(job, gang, self.durations, self.now)
+        return self.order is Order.SHORTEST and shorter(
+            job, self.ran.get(job.uid, 0.0), gang, self.durations, self.now
+        )
 
     def _preempt(self, ask: Ask, victims: list[int]) -> tuple[Reservation, tuple[Running, ...]] | None:
         if not victims or self._searches >= MOST_SEARCHES:
@@ -138,8 +143,11 @@ class Ahead:
     # --- questions ----------------------------------------------------------------------------------------------------
 
     def _ends_by(self, job: Job) -> float:
-        bound = self.durations.bound_of(job)
+        bound = self.durations.bound_of(job, self.ran.get(job.uid, 0.0))
         return np.inf if bound is None else self.now + bound
+
+    def _length(self, job: Job) -> float | None:
+        return self.durations.length_of(job, self.ran.get(job.uid, 0.0))
 
     def _ask(self, job: Job, fitting: Mask) -> Ask:
         rows, level = np.flatnonzero(fitting), job.scheduling.topology

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 from loadstar.core import conditions as c
-from loadstar.core.backoff import LAUNCH_FAILED, PIN_EXPIRED, RELAUNCH_SECONDS, retry_at
+from loadstar.core.backoff import LAUNCH_FAILED, PIN_EXPIRED, PREEMPTED, RELAUNCH_SECONDS, retry_at
 from loadstar.core.conditions import Status
 from loadstar.core.decisions import Action, CreatePod, CreateService, Decision, Event
 from loadstar.core.endings import fail
 from loadstar.core.jobs import Failure, Job, JobState, Phase, Placement
 from loadstar.core.pods import EXIT_PEER_LOST, Blame, Pod, PodPhase, Verdict, judge, missing, root_cause
+from loadstar.core.preemption import Eviction
 from loadstar.core.situation import Situation, deletions, set_at, with_metrics
 
 LAUNCHED = "Launched"
@@ -27,6 +28,7 @@ def begin(at: Situation, placement: Placement) -> Decision:
         attempt=at.state.attempt + 1,
         placement=placement,
         queue_position=None,
+        estimated_start=None,
     )
     state = with_metrics(at, state)
     state = set_at(at, state, c.PLACED, Status.TRUE, "Placed", message)
@@ -66,6 +68,8 @@ def in_attempt(at: Situation, placement: Placement) -> Decision:
         if at.now < shown_by:
             return Decision(at.state, wake_at=shown_by)
         return _end_attempt(at, cause)
+    if at.eviction is not None and at.eviction.attempt == at.state.attempt:
+        return _preempted(at, at.eviction)
     expired = [pod for pod in pods.values() if _pin_expired(pod, at)]
     if expired:
         return _give_back(at, expired[0])
@@ -150,6 +154,21 @@ def _give_back(at: Situation, pod: Pod) -> Decision:
     state = set_at(at, state, c.PLACED, Status.FALSE, PIN_EXPIRED, message)
     state = set_at(at, state, c.RUNNING, Status.FALSE, PIN_EXPIRED, message)
     return Decision(state, deletions(at.living), (Event(PIN_EXPIRED, message, warning=True),))
+
+
+def _preempted(at: Situation, eviction: Eviction) -> Decision:
+    """Another job gets its nodes: its pods have their grace to save, and the gang goes back to the queue, uncounted."""
+    state, message = at.state, eviction.message
+    state = replace(
+        state,
+        phase=Phase.QUEUED,
+        placement=None,
+        last_failure=Failure(state.attempt, PREEMPTED, message, at.now),
+        restarts_infrastructure=state.restarts_infrastructure + 1,
+    )
+    state = set_at(at, state, c.PLACED, Status.FALSE, PREEMPTED, message)
+    state = set_at(at, state, c.RUNNING, Status.FALSE, PREEMPTED, message)
+    return Decision(state, deletions(at.living), (Event(PREEMPTED, message, warning=True),))
 
 
 def _end_attempt(at: Situation, verdict: Verdict) -> Decision:

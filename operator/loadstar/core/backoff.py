@@ -6,6 +6,8 @@ LAUNCH_FAILED = "LaunchFailed"
 """Reason of an attempt whose pods the API server refused."""
 PIN_EXPIRED = "PinExpired"
 """Reason of an attempt whose pods kube-scheduler could not bind; the time that this took is wait enough."""
+PREEMPTED = "Preempted"
+"""Reason of an attempt that was ended for another job; the queue is wait enough."""
 RELAUNCH_SECONDS = 30.0
 """How long a gang whose pods the API server refused waits before it is tried again."""
 COUNTED_SECONDS = 10.0
@@ -29,7 +31,7 @@ def retry_at(state: JobState) -> float:
 def wait_after_failure(state: JobState) -> float:
     """Seconds from the last failure to the next attempt."""
     failure = state.last_failure
-    if failure is None or failure.reason == PIN_EXPIRED:
+    if failure is None or failure.reason in {PIN_EXPIRED, PREEMPTED}:
         return 0.0
     if failure.reason == LAUNCH_FAILED:
         return RELAUNCH_SECONDS

@@ -80,13 +80,14 @@ class Durations:
         longer = [length - ran for length in recent if length > ran]
         return fmean(longer) if longer else max(ran, UNKNOWN_SECONDS)
 
-    def length_of(self, job: Job) -> float | None:
-        """How long a job that starts now is expected to run: as its family does, and never beyond its deadline."""
-        return _least(self.expected(job.family), job.run_policy.active_deadline)
+    def length_of(self, job: Job, ran: float = 0.0) -> float | None:
+        """How long a job that starts now, and `ran` before, is expected to run: as its family does, and never beyond
+        its deadline."""
+        return _least(self.expected(job.family, ran), job.run_policy.active_deadline)
 
-    def bound_of(self, job: Job) -> float | None:
+    def bound_of(self, job: Job, ran: float = 0.0) -> float | None:
         """After how long a job that starts now has given its nodes back, all but certainly; None where nobody knows."""
-        return _least(self.at_most(job.family), _deadline(job))
+        return _least(self.at_most(job.family, ran), _deadline(job))
 
     def end_of(self, gang: Running, now: float) -> float | None:
         """When a running gang is expected to be over (Unix seconds, not before `now`); None where nobody knows.
@@ -95,9 +96,9 @@ class Durations:
         """
         if gang.ends_at is not None:
             return max(now, gang.ends_at)
-        ran = gang.ran(now)
         limit = _deadline(gang.job)
-        left = _least(self.expected(gang.job.family, ran), None if limit is None else limit - ran)
+        rest = None if limit is None else limit - gang.runs_for(now)
+        left = _least(self.expected(gang.job.family, gang.ran(now)), rest)
         return None if left is None else now + max(0.0, left)
 
     def _quantile(self, family: str, share: float, ran: float, enough: int) -> float | None:

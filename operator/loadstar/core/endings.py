@@ -119,7 +119,14 @@ def _failed(
     state: JobState, generation: int, failure: Failure, now: float, reason: str = "", message: str = ""
 ) -> JobState:
     reason, message = reason or failure.reason, message or failure.message
-    state = replace(state, phase=Phase.FAILED, completion_time=now, last_failure=failure, queue_position=None)
+    state = replace(
+        state,
+        phase=Phase.FAILED,
+        completion_time=now,
+        last_failure=failure,
+        queue_position=None,
+        estimated_start=None,
+    )
     for type_, status in ((c.RUNNING, Status.FALSE), (c.SUCCEEDED, Status.FALSE), (c.FAILED, Status.TRUE)):
         state = set_condition(state, generation, now, type_, status, reason, message)
     return state

@@ -1,6 +1,6 @@
 """One scheduling cycle, in numbered steps: waiting jobs and the cluster as it is → an offer for each job."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from loadstar.core.ahead import Ahead
@@ -74,7 +74,8 @@ class Turn:
 class Queues:
     """What the order of the queue and its promises rest on. `promises` are kept up by each cycle, the rest is read.
 
-    `unseen` are jobs with as many of their pods as are decided and that no quota counts as used yet.
+    `ran` are the seconds that waiting jobs ran in earlier attempts, by uid. `unseen` are jobs with as many of their
+    pods as are decided and that no quota counts as used yet.
     """
 
     running: tuple[Running, ...] = ()
@@ -84,6 +85,7 @@ class Queues:
     quotas: tuple[Quota, ...] = ()
     unseen: tuple[tuple[Job, int], ...] = ()
     order: Order = Order.FIRST_COME
+    ran: Mapping[str, float] = field(default_factory=dict)
 
 
 def plan(
@@ -103,13 +105,16 @@ def plan(
         queues=queues,
         placer=Placer(snapshot, view, Criteria(loads.weights, loads.fragmentation, loads.levels), now),
         view=view,
-        ahead=Ahead(snapshot, queues.running, queues.durations, queues.promises, queues.order, now),
+        ahead=Ahead(
+            snapshot, queues.running, queues.durations, queues.promises, queues.order, queues.ran, now
+        ),
         allowance=Allowance(queues.quotas, queues.unseen),
         turn=turn,
     )
     queues.promises.keep(waiting)
     # 1. Whose turn it is: by priority, then by fair share, then by when they came.
-    line = Line(waiting, queues.usage.shares(queues.running, now), queues.durations, queues.order)
+    shares = queues.usage.shares(queues.running, now)
+    line = Line(waiting, shares, queues.durations, queues.order, queues.ran)
     offers: dict[str, Offer] = {}
     position = 0
     while (job := line.next()) is not None:
@@ -183,7 +188,7 @@ class _Cycle:
 
     def _alike(self, job: Job) -> Hashable:
         """Jobs of the same key are refused for the same reasons."""
-        length = self.queues.durations.bound_of(job)
+        length = self.queues.durations.bound_of(job, self.queues.ran.get(job.uid, 0.0))
         return alike(job, self.view), job.ranks, job.namespace if job.volumes else "", length
 
 

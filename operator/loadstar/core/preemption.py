@@ -18,9 +18,6 @@ from loadstar.core.release import FITS_NOW, Entries, entries_of
 from loadstar.core.running import Running
 from loadstar.core.snapshot import Snapshot
 
-PREEMPTED = "Preempted"
-"""Reason of an attempt that was ended for a job of higher priority."""
-
 
 @dataclass(frozen=True, slots=True)
 class Eviction:
@@ -45,7 +42,7 @@ def may_end(job: Job, gang: Running, now: float, before: Callable[[Job, Running]
     if not ours.preempts or gang.ending:
         return False
     lower = theirs.priority < ours.priority or (theirs.priority == ours.priority and before(job, gang))
-    return lower and (gang.started_at is None or gang.ran(now) >= theirs.protected_seconds)
+    return lower and (gang.started_at is None or gang.runs_for(now) >= theirs.protected_seconds)
 
 
 def eviction(victim: Running, job: Job) -> Eviction:

@@ -3,8 +3,9 @@
 import heapq
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 from loadstar.core.durations import Durations
 from loadstar.core.fairshare import Shares
@@ -30,16 +31,17 @@ def work_ahead(job: Job, durations: Durations, ran: float = 0.0) -> float:
     return durations.remaining(job.family, ran) * max(gpus_of(job), 1)
 
 
-def shorter(job: Job, gang: Running, durations: Durations, now: float) -> bool:
-    """Whether a job has less work ahead than a running gang of its group, by at least a size class."""
-    left = work_ahead(gang.job, durations, gang.ran(now))
-    return job.group == gang.job.group and size_class(work_ahead(job, durations)) < size_class(left)
+def shorter(job: Job, ran: float, gang: Running, durations: Durations, now: float) -> bool:
+    """Whether a job that ran so long before has less work ahead than a running gang of its group, by a size class."""
+    ours, theirs = work_ahead(job, durations, ran), work_ahead(gang.job, durations, gang.ran(now))
+    return job.group == gang.job.group and size_class(ours) < size_class(theirs)
 
 
 class Line:
     """Waiting jobs one by one; who is tried is charged to its group before the next one is chosen.
 
-    The order is total and does not depend on the order of `waiting`: it ends on creation time and uid.
+    The order is total and does not depend on the order of `waiting`: it ends on creation time and uid. `ran` are the
+    seconds that a job ran in earlier attempts, by uid.
     """
 
     def __init__(
@@ -48,10 +50,11 @@ class Line:
         shares: Shares,
         durations: Durations,
         order: Order = Order.FIRST_COME,
+        ran: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self._shares = shares
         self._groups: dict[tuple[int, str], deque[Job]] = defaultdict(deque)
-        self._rank = {job.uid: (_rank(job, durations, order), job) for job in waiting}
+        self._rank = {job.uid: (_rank(job, durations, order, ran.get(job.uid, 0.0)), job) for job in waiting}
         for _, job in sorted(self._rank.values(), key=lambda ranked: ranked[0]):
             self._groups[-job.scheduling.priority, job.group].append(job)
         self._later = sorted(self._groups, reverse=True)
@@ -87,7 +90,7 @@ class Line:
             heapq.heappush(self._heads, (self._shares.of(group), rank, group, priority))
 
 
-def _rank(job: Job, durations: Durations, order: Order) -> tuple[int, float, str]:
+def _rank(job: Job, durations: Durations, order: Order, ran: float) -> tuple[int, float, str]:
     """The place in its group."""
-    size = size_class(work_ahead(job, durations)) if order is Order.SHORTEST else 0
+    size = size_class(work_ahead(job, durations, ran)) if order is Order.SHORTEST else 0
     return size, *job.order

@@ -1,8 +1,11 @@
 """Gangs that hold devices now: since when, until when, and what would be lost if they were ended."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from loadstar.core.jobs import Job
+from loadstar.core import conditions as c
+from loadstar.core.jobs import Job, JobState, Phase
+from loadstar.core.pods import Pod
 
 GRACE_SECONDS = 60.0
 """What a pod gets between SIGTERM and its end, to write a checkpoint (terminationGracePeriodSeconds)."""
@@ -14,6 +17,7 @@ class Running:
 
     `started_at` is None until all of its ranks run. `ends_at` is when it says that it will be done, None where it says
     nothing; `saved_at` when its newest checkpoint was written. `ending`: it was told to end, and is gone by `ends_at`.
+    `ran_before` are the seconds that the job ran in earlier attempts.
     """
 
     job: Job
@@ -24,21 +28,52 @@ class Running:
     ends_at: float | None = None
     saved_at: float | None = None
     ending: bool = False
+    ran_before: float = 0.0
 
     @property
     def gpus(self) -> int:
         """The GPUs that it holds."""
         return len(self.nodes) * self.job.request.gpus
 
-    def ran(self, now: float) -> float:
+    def runs_for(self, now: float) -> float:
         """Seconds since all of its ranks run."""
         return 0.0 if self.started_at is None else max(0.0, now - self.started_at)
+
+    def ran(self, now: float) -> float:
+        """Seconds that the job has run so far, in all of its attempts."""
+        return self.ran_before + self.runs_for(now)
 
     def lost(self, now: float) -> float:
         """GPU-seconds of work that an end without a word would throw away: all since its last checkpoint."""
         if self.started_at is None:
             return 0.0
         return max(0.0, now - max(self.started_at, self.saved_at or 0.0)) * max(self.gpus, 1)
+
+
+def gang_of(
+    job: Job, state: JobState, pods: Collection[Pod], now: float, ends_at: float | None = None
+) -> Running | None:
+    """What a job holds: its attempt's ranks that are not over, or what is left of one that was ended; None if nothing.
+
+    `ends_at` is when its own report says that it will be done.
+    """
+    placement, running = state.placement, state.conditions.get(c.RUNNING)
+    if state.phase in {Phase.SUCCEEDED, Phase.FAILED} or placement is None:
+        return _ending(job, state, pods, now)
+    over = {pod.rank for pod in pods if pod.attempt == state.attempt and pod.terminal}
+    nodes = tuple(rank.node for rank in placement.ranks if rank.rank not in over)
+    started_at = running.since if running is not None and state.conditions.is_true(c.RUNNING) else None
+    return Running(job, state.attempt, nodes, placement.decided_at, started_at, ends_at) if nodes else None
+
+
+def _ending(job: Job, state: JobState, pods: Collection[Pod], now: float) -> Running | None:
+    """Pods that outlive their attempt: they were told to end when it did."""
+    nodes = tuple(pod.node for pod in pods if pod.node is not None and not pod.terminal)
+    if not nodes:
+        return None
+    told_at = state.last_failure.at if state.last_failure else now
+    gone_by = max(now, told_at + GRACE_SECONDS)
+    return Running(job, state.attempt, nodes, told_at, ends_at=gone_by, ending=True)
 
 
 def gpus_of(job: Job) -> int:

@@ -8,7 +8,8 @@ from loadstar.core.backoff import LAUNCH_FAILED, retry_at, wait_after_failure
 from loadstar.core.conditions import Status
 from loadstar.core.decisions import Decision, Event
 from loadstar.core.jobs import JobState, Phase, Placement
-from loadstar.core.placement import Unplaceable
+from loadstar.core.plan import Offer
+from loadstar.core.refusals import Unplaceable
 from loadstar.core.situation import Situation, deletions, set_at, with_metrics
 
 
@@ -26,7 +27,7 @@ def between_attempts(at: Situation) -> Decision:
         return Decision(state, wants_placement=True)
     if isinstance(at.offer.outcome, Placement):
         return attempts.begin(at, at.offer.outcome)
-    return _queued(at, at.offer.outcome, at.offer.position)
+    return _queued(at, at.offer, at.offer.outcome)
 
 
 def _backing_off(at: Situation) -> JobState:
@@ -38,9 +39,11 @@ def _backing_off(at: Situation) -> JobState:
     return set_at(at, state, c.PLACED, Status.FALSE, "BackOff", message)
 
 
-def _queued(at: Situation, refusal: Unplaceable, position: int | None) -> Decision:
+def _queued(at: Situation, offer: Offer, refusal: Unplaceable) -> Decision:
     before = at.state.conditions.get(c.PLACED)
-    state = replace(at.state, phase=Phase.QUEUED, queue_position=position)
+    state = replace(
+        at.state, phase=Phase.QUEUED, queue_position=offer.position, estimated_start=offer.starts_at
+    )
     state = with_metrics(at, state)
     state = set_at(at, state, c.PLACED, Status.FALSE, refusal.reason, refusal.message)
     events: tuple[Event, ...] = ()
@@ -52,7 +55,7 @@ def _queued(at: Situation, refusal: Unplaceable, position: int | None) -> Decisi
 
 def suspended(at: Situation) -> Decision:
     """A suspended job ends its pods, then rests; its deadline begins anew when it is resumed."""
-    state = replace(at.state, placement=None, queue_position=None, start_time=None)
+    state = replace(at.state, placement=None, queue_position=None, estimated_start=None, start_time=None)
     if at.living:
         message = f"ending {len(at.living)} pods"
         state = set_at(at, state, c.SUSPENDED, Status.FALSE, "Suspending", message)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from loadstar.core.durations import Durations
+from loadstar.core.queue import Order
 from loadstar.simulator.cells import TraceError, TracesMissing
 from loadstar.simulator.pollux import orders
 from loadstar.simulator.pollux.cluster import (
@@ -16,6 +18,7 @@ from loadstar.simulator.pollux.cluster import (
     Scheduler,
     replay,
 )
+from loadstar.simulator.pollux.product import Product
 from loadstar.simulator.pollux.speed import Speeds, steps
 from loadstar.simulator.pollux.tiresias import Tiresias
 from loadstar.simulator.pollux.trace import PolluxJob, published, workloads
@@ -122,9 +125,8 @@ def test_without_preemption_who_runs_is_never_stopped() -> None:
     assert done.restarts == 0
 
 
-def shortest() -> orders.InOrder:
-    learned = orders.Learned()
-    return orders.InOrder(orders.shortest_class_first(learned), learned, preempts=True)
+def shortest() -> Product:
+    return Product(Order.SHORTEST)
 
 
 def test_less_expected_work_goes_first_and_takes_the_place_of_more() -> None:
@@ -139,25 +141,20 @@ def test_alike_jobs_do_not_displace_each_other_in_turns() -> None:
     assert done.restarts <= 4
 
 
-def test_what_a_family_took_tells_what_is_left_for_the_next() -> None:
-    learned = orders.Learned()
-    for took in (100.0, 300.0):
-        learned.ended(Life(bert("a", 4), ran=took))
-    assert learned.remaining(Life(bert("b", 4), ran=0.0)) == 200.0
-    assert learned.remaining(Life(bert("b", 4), ran=200.0)) == 100.0
-    assert learned.remaining(Life(bert("b", 4), ran=5000.0)) == 5000.0
-
-
-def test_easy_backfill_does_not_delay_who_waits_first() -> None:
-    # The head needs all nodes and can start at about 1000 s; 9000 s long fillers would keep it from that.
+def test_the_product_does_not_let_those_behind_delay_who_waits_first() -> None:
+    # The head needs all nodes and can start at about 1000 s; fillers of 9000 s would keep it from that.
     jobs = [bert("1000", ALL - 4), bert("500", ALL, 60.0), bert("9000", 4, 120.0)]
-    taught = orders.Learned()
-    for job, took in zip(jobs, (1000.0, 500.0, 9000.0), strict=True):
-        taught.ended(Life(PolluxJob("past", 0.0, job.name, job.gpus, job.batch), ran=took))
-    named = [PolluxJob(job.name, job.arrival, job.name, job.gpus, job.batch) for job in jobs]
-    easy = run(named, orders.InOrder(orders.first_come, taught, reserves=True))
-    greedy = run(named, orders.InOrder(orders.first_come))
-    assert easy.completion["500"] < 1700.0 < greedy.completion["500"]
+    product = run(jobs, Product(Order.FIRST_COME))
+    greedy = run(jobs, orders.InOrder(orders.first_come))
+    assert product.completion["500"] < 1700.0 < greedy.completion["500"]
+
+
+def test_shortest_expected_goes_by_what_ended() -> None:
+    durations = Durations()
+    rank = orders.shortest_first(durations)
+    assert rank(Life(bert("a", 4))) > rank(Life(bert("b", 2)))
+    durations.learn("bert", 60.0)
+    assert rank(Life(bert("a", 4))) == (240.0,)
 
 
 def test_a_gang_shares_its_gpus_evenly_over_as_few_nodes_as_can() -> None:

@@ -6,36 +6,38 @@ from pathlib import Path
 
 import numpy as np
 
+from loadstar.core.durations import Durations
+from loadstar.core.queue import Order
 from loadstar.simulator.pollux import orders
 from loadstar.simulator.pollux.cluster import Replayed, Scheduler, replay
+from loadstar.simulator.pollux.product import Product
 from loadstar.simulator.pollux.speed import Speeds
 from loadstar.simulator.pollux.tiresias import Tiresias
 from loadstar.simulator.pollux.trace import PolluxJob, published, workloads
 
 TIRESIAS = "Tiresias, replayed"
-OURS = "shortest expected first, preemptive"
+OURS = "loadstar, shortestExpected"
 ORACLE = "shortest first, run times known"
 
 Make = Callable[[Speeds], Scheduler]
 
 
-def _shortest(preempts: bool) -> Scheduler:
-    learned = orders.Learned()
-    rank = orders.shortest_class_first if preempts else orders.shortest_first
-    return orders.InOrder(rank(learned), learned, preempts=preempts)
+def _shortest_first(_: Speeds) -> Scheduler:
+    durations = Durations()
+    return orders.InOrder(orders.shortest_first(durations), durations)
 
 
 CONTESTANTS: Mapping[str, Make] = {
     TIRESIAS: lambda _: Tiresias(),
     "first come, nobody passes": lambda _: orders.InOrder(orders.first_come, fills=False),
-    "first come, EASY backfill": lambda _: orders.InOrder(orders.first_come, reserves=True),
     "first come, who fits passes": lambda _: orders.InOrder(orders.first_come),
-    "shortest expected first": lambda _: _shortest(preempts=False),
+    "loadstar, firstCome": lambda _: Product(Order.FIRST_COME),
+    "shortest expected first": _shortest_first,
     "least service first, preemptive": lambda _: orders.InOrder(orders.least_served, preempts=True),
-    OURS: lambda _: _shortest(preempts=True),
+    OURS: lambda _: Product(Order.SHORTEST),
     ORACLE: lambda speeds: orders.InOrder(orders.shortest_first_known(speeds), preempts=True),
 }
-"""The last one knows what no scheduler can: it bounds what an order is worth."""
+"""The product's are its own cycle with each of its orders; the last one knows what no scheduler can."""
 
 
 @dataclass(frozen=True, slots=True)

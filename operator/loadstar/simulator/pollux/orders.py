@@ -1,10 +1,9 @@
-"""Loadstar's own ways to order a queue of rigid gangs, with and without preemption."""
+"""Simple orders of a queue of rigid gangs, with and without preemption, to compare the product's with."""
 
-from collections import defaultdict, deque
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import floor, log
 
+from loadstar.core.durations import Durations
 from loadstar.simulator.pollux.cluster import GPUS_PER_NODE, NODES, Allocation, Life
 from loadstar.simulator.pollux.speed import Speeds
 from loadstar.simulator.pollux.trace import PolluxJob
@@ -14,33 +13,7 @@ Rank = Callable[[Life], tuple[float, ...]]
 Free = list[int]
 """Free GPUs by node."""
 
-_PRIOR_SECONDS = 600.0
-_KEPT = 50
-_CLASS = 4.0
 _SERVED = 16 * 3600.0
-
-
-class Learned:
-    """What jobs of a family take, from those that ended."""
-
-    def __init__(self) -> None:
-        self._ended: dict[Hashable, deque[float]] = defaultdict(lambda: deque(maxlen=_KEPT))
-
-    def ended(self, life: Life) -> None:
-        """Learn from a job's end."""
-        self._ended[life.job.family].append(life.ran)
-
-    def remaining(self, life: Life) -> float:
-        """Seconds that it is expected to run yet: the mean of what longer ones of its family ran from here on.
-
-        Where none ran longer, as long again as it has run: what has lasted will last.
-        """
-        longer = [took - life.ran for took in self._ended[life.job.family] if took > life.ran]
-        return sum(longer) / len(longer) if longer else max(life.ran, _PRIOR_SECONDS)
-
-    def work(self, life: Life) -> tuple[float]:
-        """GPU-seconds that it is expected to need yet, as a rank."""
-        return (self.remaining(life) * life.job.gpus,)
 
 
 @dataclass
@@ -48,21 +21,20 @@ class InOrder:
     """Goes through all jobs in the order of `rank` and lets start what fits.
 
     With `preempts` those that run must give way to those before them, too. Without `fills` nobody passes a job that
-    waits; with `reserves`, only who does not delay it (EASY).
+    waits.
     """
 
     rank: Rank
-    learned: Learned = field(default_factory=Learned)
+    durations: Durations = field(default_factory=Durations)
     preempts: bool = False
     fills: bool = True
-    reserves: bool = False
 
-    def decide(self, jobs: Sequence[Life], now: float) -> Mapping[str, Allocation]:
+    def decide(self, jobs: Sequence[Life], _: float) -> Mapping[str, Allocation]:
         ordered = sorted(jobs, key=lambda life: (*self.rank(life), life.job.arrival, life.job.name))
-        return self._with_preemption(ordered) if self.preempts else self._without(ordered, now)
+        return self._with_preemption(ordered) if self.preempts else self._without(ordered)
 
     def ended(self, life: Life) -> None:
-        self.learned.ended(life)
+        self.durations.learn(life.job.application, life.ran)
 
     def _with_preemption(self, ordered: Sequence[Life]) -> Mapping[str, Allocation]:
         decided: dict[str, Allocation] = {}
@@ -82,36 +54,16 @@ class InOrder:
                 break
         return decided
 
-    def _without(self, ordered: Sequence[Life], now: float) -> Mapping[str, Allocation]:
+    def _without(self, ordered: Sequence[Life]) -> Mapping[str, Allocation]:
         decided = {life.job.name: life.allocation for life in ordered if life.running}
         free = _free(ordered)
-        reserved: tuple[float, Allocation] | None = None
         for life in [life for life in ordered if not life.running]:
-            usable = free
-            if reserved is not None and now + self.learned.remaining(life) > reserved[0]:
-                usable = [0 if node in reserved[1] else count for node, count in enumerate(free)]
-            allocation = _place(life.job, usable)
-            if allocation:
+            if allocation := _place(life.job, free):
                 decided[life.job.name] = allocation
                 _take(free, allocation)
             elif not self.fills:
                 break
-            elif self.reserves and reserved is None:
-                reserved = self._reservation(life, ordered, free, now)
         return decided
-
-    def _reservation(
-        self, head: Life, ordered: Sequence[Life], free: Free, now: float
-    ) -> tuple[float, Allocation]:
-        """When and where `head` will fit, by what is expected of those that run."""
-        running = [life for life in ordered if life.running]
-        freed, when = list(free), now
-        for life in sorted(running, key=self.learned.remaining):
-            _take(freed, life.allocation, -1)
-            when = now + self.learned.remaining(life)
-            if allocation := _place(head.job, freed):
-                return when, allocation
-        return when, {}
 
 
 def first_come(_: Life) -> tuple[float, ...]:
@@ -124,20 +76,11 @@ def least_served(life: Life) -> tuple[float, ...]:
     return (float(life.service >= _SERVED),)
 
 
-def shortest_first(learned: Learned) -> Rank:
+def shortest_first(durations: Durations) -> Rank:
     """The least expected work yet to do, in GPU-seconds."""
-    return learned.work
-
-
-def shortest_class_first(learned: Learned) -> Rank:
-    """As `shortest_first` in coarse classes, within which who runs goes on.
-
-    Classes of a factor of 4 keep two jobs of about the same size from displacing each other in turns.
-    """
 
     def rank(life: Life) -> tuple[float, ...]:
-        (work,) = learned.work(life)
-        return floor(log(max(work, 1.0), _CLASS)), float(not life.running)
+        return (durations.remaining(life.job.application, life.ran) * life.job.gpus,)
 
     return rank
 
@@ -172,6 +115,6 @@ def _free(jobs: Sequence[Life]) -> Free:
     return free
 
 
-def _take(free: Free, allocation: Allocation, sign: int = 1) -> None:
+def _take(free: Free, allocation: Allocation) -> None:
     for node, count in allocation.items():
-        free[node] -= sign * count
+        free[node] -= count

@@ -8,9 +8,6 @@ from pathlib import Path
 
 from loadstar.simulator.cells import TraceError, TracesMissing, lines, need
 
-Family = tuple[str, int, int]
-"""Jobs that are the same program to the operator: application, GPUs, global batch size."""
-
 
 @dataclass(frozen=True, slots=True)
 class PolluxJob:
@@ -21,10 +18,6 @@ class PolluxJob:
     application: str
     gpus: int
     batch: int
-
-    @property
-    def family(self) -> Family:
-        return self.application, self.gpus, self.batch
 
 
 def workloads(folder: Path) -> dict[str, tuple[PolluxJob, ...]]:

@@ -88,11 +88,11 @@ def test_a_lag_of_its_own_counts_more_than_the_familys() -> None:
 
 
 def test_a_job_that_ended_fades_from_the_averages() -> None:
-    found = of_one_node(decided(4000, ended_at=NOW - 60))
+    found = of_one_node(decided(4000, ended_at=NOW - 30))
     assert gpu(found.coming) == 0.0
-    assert gpu(found.leaving) == pytest.approx(0.8 * (1 - 60 / 240))
+    assert gpu(found.leaving) == pytest.approx(0.8 * (1 - 30 / 90))
     assert gpu(found.variance) == 0.0
-    assert gpu(found.net) == pytest.approx(-0.6)
+    assert gpu(found.net) == pytest.approx(-0.8 * 2 / 3)
 
 
 def test_a_job_that_never_showed_leaves_no_ghost() -> None:
@@ -100,7 +100,7 @@ def test_a_job_that_never_showed_leaves_no_ghost() -> None:
 
 
 def test_an_old_ghost_is_gone() -> None:
-    assert not of_one_node(decided(4000, ended_at=NOW - 240)).leaving.any()
+    assert not of_one_node(decided(4000, ended_at=NOW - 90)).leaving.any()
 
 
 def test_what_a_late_sample_still_shows_in_full_is_taken_off_in_full() -> None:

@@ -60,9 +60,18 @@ def test_another_attempt_is_another_gang() -> None:
 
 
 def test_a_gang_long_in_sight_is_no_commitment_any_more_but_not_forgotten() -> None:
-    ledger = ledger_with_one()
+    ledger = Ledger()
+    ledger.follow([(JOB, PLACED)], [], NOW, started={JOB.uid})
+    assert ledger.commitments(NOW + 105 + 60 + 240 + 299) != []
     assert ledger.commitments(NOW + 105 + 60 + 240 + 301) == []
     assert len(ledger) == 1
+
+
+def test_what_does_not_run_yet_cannot_be_in_sight_however_long_it_takes() -> None:
+    ledger = ledger_with_one()
+    assert [one.lag for one in ledger.commitments(NOW + 5000)] == [5000.0, 5000.0]
+    ledger.follow([(JOB, PLACED)], [], NOW + 5000, started={JOB.uid})
+    assert [one.lag for one in ledger.commitments(NOW + 5100)] == [5000.0, 5000.0]
 
 
 def test_a_family_that_is_slow_to_start_is_committed_for_longer() -> None:
@@ -70,14 +79,14 @@ def test_a_family_that_is_slow_to_start_is_committed_for_longer() -> None:
     for _ in range(1000):
         families.learn_lag("mlp/ann", 800.0)
     ledger = Ledger(families)
-    ledger.follow([(JOB, PLACED)], [], NOW)
+    ledger.follow([(JOB, PLACED)], [], NOW, started={JOB.uid})
     assert ledger.commitments(NOW + 1000) != []
 
 
 def test_what_ended_is_forgotten_once_nothing_asks_for_it() -> None:
     ledger = ledger_with_one()
     ledger.follow([], [], NOW + 10)
-    ledger.follow([], [], NOW + 10 + 240 + 300)
+    ledger.follow([], [], NOW + 10 + 90 + 300)
     assert len(ledger) == 1
     ledger.follow([], [], NOW + 300 + 300 + 1)
     assert len(ledger) == 0

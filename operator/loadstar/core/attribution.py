@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from loadstar.core.commitments import COLUMNS, RAMP_SECONDS, UNCERTAINTY
+from loadstar.core.commitments import COLUMNS, FADE_SECONDS, RAMP_SECONDS, UNCERTAINTY
 from loadstar.core.families import PRIOR_JOBS, Families
 from loadstar.core.forecast import SIGNALS
 from loadstar.core.ledger import Gang, Ledger, Watched
@@ -44,8 +44,6 @@ LONGEST_GAP = 90.0
 nobody knows when it began."""
 LEAST_USE = 0.2
 """A family that uses next to nothing may yet be wrong about by a part of this."""
-FADED_SECONDS = 90.0
-"""How long samples, which are means over a minute, still show a gang that ended."""
 
 GPU, CPU = SIGNALS.index(Signal.GPU), SIGNALS.index(Signal.CPU)
 
@@ -100,7 +98,7 @@ class Attribution:
                 for placed in gang.placement.ranks:
                     row = snapshot.row(placed.node)
                     if row is not None:
-                        fading[row] |= at[row] < gang.ended_at + FADED_SECONDS
+                        fading[row] |= at[row] < gang.ended_at + FADE_SECONDS
         return fading
 
     def _learn_lags(self, ranks: "_Ranks", surprise: Array, at: Array, clean: Mask, settled: Mask) -> None:

@@ -6,7 +6,7 @@ Each commitment adds (1 - v)·û to its node,
     v = clip((t - decided - lag - RAMP) / WINDOW, 0, 1)        t the time of the node's newest sample
 
 with û and lag of the job's family; a sample that is late can't show what was decided after it was taken. A job that
-ended is a ghost in the same averages: v(end)·û·clip(1 - (t - end) / WINDOW, 0, 1) is taken off its node.
+ended is a ghost in the same averages: v(end)·û·clip(1 - (t - end) / FADE, 0, 1) is taken off its node.
 What is not seen is known only roughly: UNCERTAINTY·û of each commitment's hidden part is added to the forecast's σ, in
 quadrature, as one job's use tells nothing of another's.
 """
@@ -29,6 +29,9 @@ RAMP_SECONDS = 60.0
 """From the first visible load to the plateau."""
 WINDOW_SECONDS = 240.0
 """How long the forecast's averages take to show the plateau in full."""
+FADE_SECONDS = 90.0
+"""How long the load of a gang that ended is still forecast: samples are means over a minute, and the forecast follows
+a drop within one or two of them. To take it off for longer would be to promise room that others use."""
 UNCERTAINTY = 0.3
 """σ of a commitment's hidden load as a share of it."""
 
@@ -137,6 +140,6 @@ def _shares(commitments: Sequence[Commitment], lag: Array, sampled_at: Array) ->
     decided = np.array([[one.decided_at] for one in commitments])
     ended = np.array([[np.inf if one.ended_at is None else one.ended_at] for one in commitments])
     shown = visibility(np.minimum(ended, sampled_at) - decided, lag)
-    fading = np.clip(1.0 - (sampled_at - ended) / WINDOW_SECONDS, 0.0, 1.0)
+    fading = np.clip(1.0 - (sampled_at - ended) / FADE_SECONDS, 0.0, 1.0)
     over = np.isfinite(ended)
     return np.where(over, 0.0, 1.0 - shown), np.where(over, shown * fading, 0.0)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from loadstar.core.commitments import WINDOW_SECONDS, Commitment, expires_at
+from loadstar.core.commitments import FADE_SECONDS, Commitment, expires_at
 from loadstar.core.families import Families
 from loadstar.core.jobs import Job, Placement
 from loadstar.core.resources import Resources
@@ -112,13 +112,19 @@ class Ledger:
     def commitments(self, now: float) -> list[Commitment]:
         """Every rank whose load samples may not show yet, and every ghost."""
         return [
-            Commitment(
-                rank.node, gang.request, gang.placement.decided_at, gang.family, gang.ended_at, gang.lag
-            )
+            Commitment(rank.node, gang.request, gang.placement.decided_at, gang.family, gang.ended_at, lag)
             for gang in self._gangs.values()
-            if self._matters(gang, now)
+            if _matters(gang, lag := self._lag(gang, now), now)
             for rank in gang.placement.ranks
         ]
+
+    def _lag(self, gang: Gang, now: float) -> float:
+        """From the decision to the first visible load: nothing can be seen of ranks that do not run yet."""
+        lag = self.families.lag(gang.family) if gang.lag is None else gang.lag
+        if gang.seen or gang.ended_at is not None:
+            return lag
+        runs_since = now if gang.runs_since is None else gang.runs_since
+        return max(lag, runs_since - gang.placement.decided_at)
 
     def _take_in(self, job: Job, placement: Placement) -> Key:
         key = job.uid, round(placement.decided_at)
@@ -129,15 +135,16 @@ class Ledger:
             self._gangs[key] = gang
         return key
 
-    def _matters(self, gang: Gang, now: float) -> bool:
-        if gang.ended_at is not None:
-            return now <= gang.ended_at + WINDOW_SECONDS + LATE_SECONDS
-        lag = self.families.lag(gang.family) if gang.lag is None else gang.lag
-        return now <= expires_at(gang.placement.decided_at, lag) + LATE_SECONDS
+
+def _matters(gang: Gang, lag: float, now: float) -> bool:
+    """Whether samples may not tell all of its load, or still tell of it."""
+    if gang.ended_at is not None:
+        return now <= gang.ended_at + FADE_SECONDS + LATE_SECONDS
+    return now <= expires_at(gang.placement.decided_at, lag) + LATE_SECONDS
 
 
 def _settled(gang: Gang, now: float) -> bool:
     """Whether it is over and nothing will ask for it any more."""
-    if gang.ended_at is None or now <= gang.ended_at + WINDOW_SECONDS + LATE_SECONDS:
+    if gang.ended_at is None or now <= gang.ended_at + FADE_SECONDS + LATE_SECONDS:
         return False
     return gang.judged or now > gang.horizon_ends + PATIENCE_SECONDS

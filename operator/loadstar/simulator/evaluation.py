@@ -1,13 +1,13 @@
 """Rolling-origin evaluation: every step of recorded loads is an origin, every horizon scored, nothing refitted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loadstar.simulator.cells import TraceError
-from loadstar.simulator.rolling import Rolled, grid, roll
+from loadstar.simulator.rolling import Grid, Rolled, grid, roll
 from loadstar.simulator.scores import Figure, Scores, together
 from loadstar.simulator.series import Series
 from loadstar.simulator.yardsticks import persistence, yardsticks
@@ -40,21 +40,38 @@ def evaluate(
     """
     table = grid(sources)
     rolled = roll(table, question.horizons, progress)
+    others = _baselines(sources, table, question) if question.baselines else {}
     found: list[Scores] = []
-    first = 0
-    for source in sources:
-        columns = slice(first, first + len(source.names))
-        found.append(_scores(source, table.actual[:, columns], rolled.of(columns), question))
-        first = columns.stop
+    for source, columns in zip(sources, _columns(sources), strict=True):
+        theirs = {name: values[..., columns] for name, values in others.items()}
+        found.append(_scores(source, table.actual[:, columns], rolled.of(columns), theirs, question))
     return [*found, together(found)] if len(found) > 1 else found
 
 
-def _scores(source: Series, actual: Array, rolled: Rolled, question: Question) -> Scores:
+def _columns(sources: Sequence[Series]) -> list[slice]:
+    """Where each source's series stand on the grid."""
+    ends = np.cumsum([len(source.names) for source in sources]).tolist()
+    return [slice(end - len(source.names), end) for source, end in zip(sources, ends, strict=True)]
+
+
+def _baselines(sources: Sequence[Series], table: Grid, question: Question) -> dict[str, Array]:
+    """Every other method's forecasts, (steps, horizons, series): all series of one rhythm at a time."""
+    steps = np.concatenate([np.full(len(source.names), source.step) for source in sources])
+    out: dict[str, Array] = {}
+    for step in np.unique(steps):
+        alike = np.flatnonzero(steps == step)
+        for name, values in yardsticks(table.actual[:, alike], question.horizons, float(step)).items():
+            whole = out.setdefault(name, np.empty((len(table.actual), len(question.horizons), len(steps))))
+            whole[..., alike] = _each(values, question)
+    return out
+
+
+def _scores(
+    source: Series, actual: Array, rolled: Rolled, others: Mapping[str, Array], question: Question
+) -> Scores:
     scale = _scale(actual)
-    naive = persistence(actual)
-    nothing_changes = replace(
-        rolled, value=_each(naive, question), mean=_each(naive, question), upper=_each(naive, question)
-    )
+    naive = _each(persistence(actual), question)
+    nothing_changes = replace(rolled, value=naive, mean=naive, upper=naive)
     ours = _figures(actual, rolled, question, scale)
     fit = np.asarray(np.isfinite(ours[Figure.ERROR]).all(axis=0))
     if not fit.any():
@@ -63,11 +80,7 @@ def _scores(source: Series, actual: Array, rolled: Rolled, question: Question) -
             f"{question.warm_up} + {max(question.horizons)} steps (warm-up and longest horizon)"
         )
     theirs = _figures(actual, nothing_changes, question, scale)
-    others = yardsticks(actual, question.horizons, source.step) if question.baselines else {}
-    errors = {
-        name: _mean(np.abs(_misses(actual, _each(value, question), question))) / scale
-        for name, value in others.items()
-    }
+    del theirs[Figure.COVERED]
     return Scores(
         source=source.source,
         step_seconds=source.step,
@@ -75,10 +88,11 @@ def _scores(source: Series, actual: Array, rolled: Rolled, question: Question) -
         names=tuple(name for name, there in zip(source.names, fit, strict=True) if there),
         left_out=tuple(name for name, there in zip(source.names, fit, strict=True) if not there),
         forecast={figure: values[:, fit] for figure, values in ours.items()},
-        persistence={
-            figure: values[:, fit] for figure, values in theirs.items() if figure is not Figure.COVERED
+        persistence={figure: values[:, fit] for figure, values in theirs.items()},
+        baselines={
+            name: (_mean(np.abs(_misses(actual, values, question))) / scale)[:, fit]
+            for name, values in others.items()
         },
-        baselines={name: values[:, fit] for name, values in errors.items()},
     )
 
 

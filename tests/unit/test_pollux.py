@@ -149,6 +149,13 @@ def test_the_product_does_not_let_those_behind_delay_who_waits_first() -> None:
     assert product.completion["500"] < 1700.0 < greedy.completion["500"]
 
 
+def test_a_job_that_gave_way_does_not_pass_for_a_short_one_while_it_waits() -> None:
+    long, first, second = bert("90000", ALL), bert("600-a", ALL, 10_800.0), bert("600-b", ALL, 10_900.0)
+    done = run([long, first, second], shortest())
+    assert done.completion["600-b"] < 1500.0
+    assert done.restarts == 1
+
+
 def test_shortest_expected_goes_by_what_ended() -> None:
     durations = Durations()
     rank = orders.shortest_first(durations)

@@ -4,12 +4,17 @@ import json
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from typer.testing import CliRunner
 
 from loadstar.cli.app import app
 from loadstar.cli.ending import EXIT_FAILED, EXIT_USAGE
 from loadstar.cli.inputs import policies_of, seeds_of
-from loadstar.cli.snapshot import finished
+from loadstar.cli.snapshot import finished, snapshot
+from loadstar.clients.connection import connect
+from loadstar.clients.kube import Kube
+from tests.unit import raw
+from tests.unit.local_server import kubeconfig, serving
 
 NODES = "name,cpu_milli,memory_mib,gpus\na,32000,262144,4\nb,32000,262144,4\n"
 JOBS = "name,submit_seconds,duration_seconds,gpus,cpu_milli\n" + "".join(
@@ -128,11 +133,25 @@ def training_job(**status: str) -> dict[str, object]:
 
 
 def test_a_finished_training_job_becomes_a_job_with_its_run_time() -> None:
-    raw = training_job(startTime="2026-11-22T12:01:00Z", completionTime="2026-11-22T12:11:00Z")
-    (job,) = finished([raw])
+    ended = training_job(startTime="2026-11-22T12:01:00Z", completionTime="2026-11-22T12:11:00Z")
+    (job,) = finished([ended])
     assert (job.name, job.duration, job.ranks) == ("a/iris", 600.0, 2)
     assert (job.ask.gpus, job.ask.cpu, job.family) == (1, 2000, "mlp/a")
 
 
 def test_a_job_that_is_not_over_is_left_out() -> None:
     assert list(finished([training_job(startTime="2026-11-22T12:01:00Z"), training_job()])) == []
+
+
+async def test_a_snapshot_has_the_usable_gpu_nodes_and_what_has_finished(tmp_path: Path) -> None:
+    finished_job = training_job(startTime="2026-11-22T12:01:00Z", completionTime="2026-11-22T12:11:00Z")
+    nodes = [raw.node("gpu", gpus=4), raw.node("down", ready="False"), raw.node("no-gpu", gpus=0)]
+
+    async def answer(request: web.Request) -> web.Response:
+        items = nodes if request.path.endswith("/nodes") else [finished_job, training_job()]
+        return web.json_response({"metadata": {"resourceVersion": "1"}, "items": items})
+
+    async with serving(answer) as server, Kube(await connect(str(kubeconfig(tmp_path, server)))) as kube:
+        found = await snapshot(kube)
+    assert [node.name for node in found.nodes] == ["gpu"]
+    assert [job.name for job in found.jobs] == ["a/iris"]

@@ -17,7 +17,7 @@ from tests.unit.replays import background_of, small_fleet, steady
 FLEET = Fleet.alike(4, gpus=8, cores=96, memory_gib=512)
 
 
-def made_up(jobs: int = 60) -> Trace:
+def made_up(jobs: int = 30) -> Trace:
     """Jobs of one to eight GPUs that run some minutes, a few of them gangs."""
     rng = np.random.default_rng(5)
     gpus = rng.choice([1, 1, 1, 2, 4, 8], jobs)
@@ -27,7 +27,7 @@ def made_up(jobs: int = 60) -> Trace:
 
 
 def scenario(queueing: Queueing = Queueing.FIRST) -> Scenario:
-    return Scenario(FLEET, made_up(), occupancy=0.7, jobs=60, queueing=queueing)
+    return Scenario(FLEET, made_up(), occupancy=0.7, jobs=30, queueing=queueing)
 
 
 @pytest.mark.parametrize("policy", POLICIES)

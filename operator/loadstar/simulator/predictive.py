@@ -9,10 +9,10 @@ import numpy as np
 from loadstar.core.attribution import Attribution
 from loadstar.core.commitments import Commitment
 from loadstar.core.families import Families
-from loadstar.core.forecast import Forecast, Forecaster
+from loadstar.core.forecast import SIGNALS, Forecast, Forecaster
 from loadstar.core.jobs import Job, Placement, Scheduling
 from loadstar.core.ledger import Ledger
-from loadstar.core.load import STEP_SECONDS, FreshnessPolicy, Sample, Samples, Signal
+from loadstar.core.load import FreshnessPolicy, Sample, Samples, Signal
 from loadstar.core.plan import Loads, MetricsHealth, Turn, plan
 from loadstar.core.score import Weights
 from loadstar.core.snapshot import Snapshot
@@ -65,8 +65,11 @@ class Predictive:
         self._forecaster.observe(self._samples(view))
         self._follow(view.now)
         if self._parts.families:
-            newest = self._forecaster.forecast(self._snapshot.names, STEP_SECONDS, view.now)
-            self._attribution.observe(newest.current, newest.age, self._snapshot, view.now)
+            newest = np.full((len(self._snapshot.names), len(SIGNALS)), np.nan)
+            for signal in self._signals:
+                newest[:, SIGNALS.index(signal)] = view.history.last(signal)
+            age = np.full(newest.shape, view.now - view.sampled_at)
+            self._attribution.observe(newest, age, self._snapshot, view.now)
 
     def _samples(self, view: View) -> Samples:
         def of(signal: Signal) -> dict[str, Sample]:

@@ -112,8 +112,8 @@ def _text(share: float, found: Runs) -> Iterator[str]:
     yield f"| policy | {' | '.join(_SHOWN)} |"
     yield f"|---|{'---:|' * len(_SHOWN)}"
     for name in (OURS, *BASELINES, ORACLE):
-        cells = [Estimate.of([run[key] for run in found[name]]) for key in _SHOWN]
-        yield f"| {name} | {' | '.join(f'{_written(it.mean)} ± {_written(it.band)}' for it in cells)} |"
+        means = [Estimate.of([run[key] for run in found[name]]) for key in _SHOWN]
+        yield f"| {name} | {' | '.join(f'{_written(it.mean)} ± {_written(it.band)}' for it in means)} |"
     yield ""
     yield "What a part is worth: left out, the difference to the whole, seed by seed, ± 95 %:"
     yield ""

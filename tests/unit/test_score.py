@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from loadstar.core.commitments import Commitment, Committed, expected_use, invisible_load, visibility
+from loadstar.core.commitments import Committed, committed, expected_use, visibility
 from loadstar.core.forecast import SIGNALS, Forecast
 from loadstar.core.load import FreshnessPolicy
-from loadstar.core.resources import Resources
 from loadstar.core.score import (
     NodeLoads,
     combine,
@@ -54,20 +53,9 @@ def test_a_node_without_gpus_expects_no_gpu_load() -> None:
 
 def test_commitments_on_a_node_add_up_and_fade() -> None:
     snapshot = make_snapshot([make_node("a"), make_node("b")])
-    hidden = invisible_load([make_commitment("a", 2), make_commitment("a", 4, age=285)], snapshot, NOW)
+    found = committed([make_commitment("a", 2), make_commitment("a", 4, age=285)], snapshot, NOW)
     # 0.8·(2/8)·(1 - 0) + 0.8·(4/8)·(1 - 0.5)
-    assert hidden[:, GPU].tolist() == pytest.approx([0.4, 0.0])
-
-
-def test_a_commitment_to_a_node_that_is_gone_counts_nowhere() -> None:
-    assert not invisible_load([make_commitment("gone", 8)], make_snapshot([make_node("a")]), NOW).any()
-
-
-def test_old_commitments_are_all_in_sight() -> None:
-    hidden = invisible_load(
-        [Commitment("a", Resources(gpus=8), NOW - 405)], make_snapshot([make_node("a")]), NOW
-    )
-    assert not hidden.any()
+    assert found.coming[:, GPU].tolist() == pytest.approx([0.4, 0.0])
 
 
 def forecast_of(value: float, *, age: float = 0.0, band: float = 0.1, change: float = 0.0) -> Forecast:

@@ -114,10 +114,14 @@ def by_nature(job: Job, snapshot: Snapshot) -> Codes:
 
 
 def by_use(
-    asked: tuple[Amount, ...], max_load: float | None, loads: NodeLoads, snapshot: Snapshot, rows: Rows
+    asked: tuple[Amount, ...],
+    max_load: float | None,
+    loads: NodeLoads,
+    snapshot: Snapshot,
+    rows: Rows | slice,
 ) -> Codes:
     """Refusals of these rows by what is free on them, and by how loaded they will be."""
-    codes = np.full(len(rows), -1, dtype=np.int8)
+    codes = np.full(len(loads.forecast[rows]), -1, dtype=np.int8)
     if max_load is not None:
         codes[loads.measured[rows] & (loads.forecast[rows] > max_load)] = CODE[Refusal.TOO_LOADED]
     for amount in reversed(asked):  # the first reason is written last

@@ -16,6 +16,7 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 
+INVERSE_ROOT_2PI = 0.3989422804014327
 NEAR = 5.0
 """In σ. Beyond it, what is left out of an expected excess is less than a ten-millionth of σ."""
 
@@ -66,8 +67,8 @@ class NodeLoads:
     expected: Array
     sigma: Array
 
-    def rows(self, rows: Rows) -> "NodeLoads":
-        """A copy of these nodes' loads."""
+    def rows(self, rows: Rows | slice) -> "NodeLoads":
+        """These nodes' loads, to be read only."""
         return NodeLoads(
             self.current[rows],
             self.plain_feedback[rows],
@@ -139,7 +140,17 @@ class Scores:
     total: Array
     terms: Mapping[str, Array]
 
-    def update(self, rows: Rows, scores: "Scores") -> None:
+    def spread(self, where: NDArray[np.bool_]) -> "Scores":
+        """The same scores for the nodes that are marked, in their order, and 0 for the others."""
+
+        def among(values: Array) -> Array:
+            all_ = np.zeros(len(where))
+            all_[where] = values
+            return all_
+
+        return Scores(among(self.total), {name: among(values) for name, values in self.terms.items()})
+
+    def update(self, rows: Rows | slice, scores: "Scores") -> None:
         """Overwrite these nodes' scores."""
         self.total[rows] = scores.total
         for name, values in self.terms.items():
@@ -176,14 +187,9 @@ def predictive(
 
 def _added_overload(loads: NodeLoads, own_use: Array, weights: Weights) -> Array:
     """By how much the expected excess over θ grows, of all signals by their weights; never less for more load."""
-    total = np.zeros(len(loads.forecast))
-    for signal in np.flatnonzero(weights.of_overloads).tolist():
-        use = own_use[:, signal]
-        sigma = np.sqrt(loads.sigma[:, signal] ** 2 + (UNCERTAINTY * use) ** 2)
-        before = loads.expected[:, signal]
-        after = expected_excess(before + use, sigma, weights.hot)
-        total += weights.of_overloads[signal] * (after - expected_excess(before, sigma, weights.hot))
-    return total
+    sigma = np.sqrt(loads.sigma**2 + (UNCERTAINTY * own_use) ** 2)
+    before, after = expected_excess(np.stack([loads.expected, loads.expected + own_use]), sigma, weights.hot)
+    return _weighted(after - before, weights.of_overloads)
 
 
 def plain_feedback(loads: NodeLoads) -> Scores:
@@ -204,20 +210,20 @@ def round_robin(nodes: int, last: int | None) -> Scores:
 
 
 def expected_excess(mean: Array, sigma: Array, threshold: float) -> Array:
-    """E[(X - θ)⁺] of X ~ N(mean, σ²): σ·(φ(z) - z·(1 - Φ(z))), z = (θ - mean)/σ; (mean - θ)⁺ where σ = 0."""
-    excess = np.maximum(mean - threshold, 0.0)
-    # More than NEAR σ away the distribution is all on one side. It saves most of the work on most nodes.
-    near = np.flatnonzero(np.abs(mean - threshold) < NEAR * sigma)
+    """E[(X - θ)⁺] of X ~ N(mean, σ²), (mean - θ)⁺ where σ = 0.
+
+    With z = |mean - θ| / σ it is (mean - θ)⁺ + σ·(φ(z) - z·(1 - Φ(z))), and 1 - Φ(z) = φ(z)·poly(t), t = 1 / (1 + p·z),
+    by Abramowitz & Stegun 26.2.17 (absolute error below 7.5e-8).
+    """
+    above = mean - threshold
+    sigma = np.broadcast_to(sigma, above.shape)
+    excess = np.maximum(above, 0.0)
+    distance = np.abs(above)
+    near = distance < NEAR * sigma  # it saves most of the work on most nodes
     spread = sigma[near]
-    z = (threshold - mean[near]) / spread
-    density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
-    excess[near] = np.maximum(spread * (density - z * _normal_tail(z)), 0.0)
-    return np.asarray(excess)
-
-
-def _normal_tail(z: Array) -> Array:
-    """1 - Φ(z), by Abramowitz & Stegun 26.2.17 (absolute error below 7.5e-8)."""
-    t = 1.0 / (1.0 + 0.2316419 * np.abs(z))
+    z = distance[near] / spread
+    t = 1.0 / (1.0 + 0.2316419 * z)
     poly = t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))))
-    tail = poly * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
-    return np.asarray(np.where(z >= 0, tail, 1.0 - tail))
+    beyond = spread * np.exp(z * z * -0.5) * (1.0 - z * poly) * INVERSE_ROOT_2PI
+    excess[near] += np.maximum(beyond, 0.0)
+    return excess

@@ -14,6 +14,8 @@ from loadstar.core.snapshot import CPU, GPUS, MEMORY, Mask, Rows, Snapshot
 from loadstar.core.view import Expected
 
 Array = NDArray[np.float64]
+Some = Rows | slice
+EVERYWHERE: slice = slice(None)
 
 OCCUPANCY_STEPS = 20
 """A change of occupancy by less than a twentieth changes no score, so that few nodes have to be worked out anew."""
@@ -71,10 +73,10 @@ class Shape:
         most = snapshot.allocatable[:, [CPU, GPUS]].max(axis=0, initial=1).tolist()
         self._largest = most[0], MILLI * most[1]
         self._weight = self._fragmentation_weight()
-        self._everywhere = np.arange(len(snapshot.nodes))
+        self._numbers = np.arange(len(snapshot.nodes))
         self.loads = expected.loads(job.scheduling)
-        self.codes, self.scores = self._evaluate(self._everywhere)
-        self.keys = self._keys(self._everywhere, self.codes, self.scores)
+        self.codes, self.scores = self._evaluate(EVERYWHERE)
+        self.keys = self._keys(EVERYWHERE, self.codes, self.scores)
         self._seen = len(snapshot.changes)
         self._eligible: Mask | None = None
 
@@ -91,7 +93,7 @@ class Shape:
         if self._seen == seen:
             return
         weight = self._fragmentation_weight()
-        rows = self._everywhere
+        rows: Some = EVERYWHERE
         if weight == self._weight:
             rows = np.array(sorted(set(self._snapshot.changes[self._seen :])), dtype=np.intp)
         self._weight, self._seen = weight, seen
@@ -106,16 +108,19 @@ class Shape:
         taken = round(self._snapshot.occupancy() * OCCUPANCY_STEPS) / OCCUPANCY_STEPS
         return self._criteria.weights.fragmentation * max(taken, LEAST_OCCUPANCY) ** 2
 
-    def _evaluate(self, rows: Rows) -> tuple[filters.Codes, Scores]:
-        """Refusals and scores of these rows."""
+    def _evaluate(self, rows: Some) -> tuple[filters.Codes, Scores]:
+        """Refusals and scores of these rows; refused ones need no score, and on a full cluster they are most."""
         use = filters.by_use(self._asked, self._job.scheduling.max_load, self.loads, self._snapshot, rows)
         nature = self._nature[rows]
-        return np.where(nature >= 0, nature, use), self._score(rows, self.loads.rows(rows))
+        codes = np.where(nature >= 0, nature, use)
+        open_ = self._numbers[rows][codes < 0]
+        scores = self._score(open_, self.loads.rows(open_))
+        return codes, scores if len(open_) == len(codes) else scores.spread(codes < 0)
 
-    def _keys(self, rows: Rows, codes: filters.Codes, scores: Scores) -> ranking.Keys:
-        return ranking.keys(rows, scores.total, self._snapshot.free[rows, GPUS], codes >= 0)
+    def _keys(self, rows: Some, codes: filters.Codes, scores: Scores) -> ranking.Keys:
+        return ranking.keys(self._numbers[rows], scores.total, self._snapshot.free[rows, GPUS], codes >= 0)
 
-    def _score(self, rows: Rows, loads: NodeLoads) -> Scores:
+    def _score(self, rows: Some, loads: NodeLoads) -> Scores:
         match self._job.scheduling.policy:
             case Policy.PREDICTIVE:
                 others = {name: values[rows] for name, values in self._others.items()}
@@ -128,9 +133,9 @@ class Shape:
             case Policy.LEAST_LOADED:
                 return score.least_loaded(loads)
             case Policy.ROUND_ROBIN:
-                return score.round_robin(len(rows), None)
+                return score.round_robin(len(loads.current), None)
 
-    def _fragmentation(self, rows: Rows) -> Array:
+    def _fragmentation(self, rows: Some) -> Array:
         """What a rank costs the jobs to come, as the share of a node's GPUs that stay free but of little use."""
         tables, free, request = self._criteria.fragmentation, self._snapshot.free, self._job.request
         if tables is None or request.devices:
@@ -141,13 +146,13 @@ class Shape:
         # In the scale of its light weight for what is left free, so that one weight serves with tables and without.
         return packing_cost(growth, cpu, MILLI * gpus, self._largest) / LEFTOVER
 
-    def _left_free(self, rows: Rows) -> Array:
+    def _left_free(self, rows: Some) -> Array:
         """The share of each node's GPUs, of the kind that is asked for, that would stay free."""
         kind, asked = next(iter(self._job.request.devices), (devices.GPU, self._job.request.gpus))
         column = self._snapshot.fleet.columns.get(kind, GPUS)
         offered = self._snapshot.allocatable[rows, column]
         left = (self._snapshot.free[rows, column] - asked).astype(float)
-        share = np.divide(left, offered, out=np.zeros(len(rows)), where=offered > 0)
+        share = np.divide(left, offered, out=np.zeros(len(left)), where=offered > 0)
         return np.asarray(np.clip(share, 0.0, 1.0))
 
 

@@ -120,11 +120,6 @@ def committed(
     return result
 
 
-def invisible_load(commitments: Iterable[Commitment], snapshot: Snapshot, now: float) -> Array:
-    """R⁺ per node and signal, shape (nodes, signals), by what is expected of families that nobody has seen."""
-    return committed(commitments, snapshot, now).coming
-
-
 def _learned(commitments: Sequence[Commitment], families: Families) -> tuple[Array, Array]:
     """û (commitments, signals) and lag (commitments, 1)."""
     index: dict[str, int] = {}

@@ -37,6 +37,12 @@ def empty(*shape: int) -> Floats:
     return np.zeros((*shape, 0), np.float32)
 
 
+def settle(array: Floats, rows: Rows, part: Floats) -> None:
+    """Write back `part`, taken as `array[..., rows]` and changed in place. Of a slice it is a view: all is done."""
+    if not isinstance(rows, slice):
+        array[..., rows] = part
+
+
 def compact(rows: NDArray[np.intp]) -> Rows:
     """A slice where `rows` are the first so many in order, and the rows themselves where not."""
     count = len(rows)

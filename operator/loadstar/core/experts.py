@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from loadstar.core.columns import Columns, Floats, Rows, empty
+from loadstar.core.columns import Columns, Floats, Rows, empty, settle
 
 HORIZONS: Final = np.array([1, 3, 5, 10, 15, 30], np.float32)
 """In steps; what is learned is learned for these, and what lies between is interpolated."""
@@ -187,9 +187,15 @@ class Slopes(Columns):
         value = traits[VALUE]
         cause = np.stack([traits[CHANGE] * _DAMPED, traits[LEVEL] - value])
         decay = 1 - (1 - SLOPE_DISCOUNT) * evidence
+        products, squares = self._products[..., rows], self._squares[..., rows]
         weighted = cause * evidence
-        self._products[..., rows] = decay * self._products[..., rows] + weighted * (y - value)
-        self._squares[..., rows] = decay * self._squares[..., rows] + weighted * cause
+        products *= decay
+        products += weighted * (y - value)
+        weighted *= cause
+        squares *= decay
+        squares += weighted
+        settle(self._products, rows, products)
+        settle(self._squares, rows, squares)
 
 
 def _rate(per_step: Floats | np.float32, steps: Floats) -> Floats:

@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from loadstar.core.columns import Columns, Floats, Rows, empty
+from loadstar.core.columns import Columns, Floats, Rows, empty, settle
 from loadstar.core.experts import EXPERTS, HORIZONS
 
 DISCOUNT: Final = np.float32(0.998)
@@ -50,12 +50,18 @@ class Mixture(Columns):
         """
         decay = 1 - (1 - DISCOUNT) * evidence
         away = np.subtract(mix, advice, out=advice)
-        self._saved[..., rows] = self._saved[..., rows] * decay + away * (np.sign(mix - y) * evidence)
+        saved, squares = self._saved[..., rows], self._squares[..., rows]
+        recent = self._recent[:, rows]
+        saved *= decay
+        saved += away * (np.sign(mix - y) * evidence)
         away *= away
         away *= evidence
-        self._squares[..., rows] = self._squares[..., rows] * decay + away
-        recent = self._recent[:, rows]
-        self._recent[:, rows] = recent + RECENT * (away.sum(axis=0) - recent * evidence)
+        squares *= decay
+        squares += away
+        recent += RECENT * (away.sum(axis=0) - recent * evidence)
+        settle(self._saved, rows, saved)
+        settle(self._squares, rows, squares)
+        settle(self._recent, rows, recent)
 
     def weights(self, rows: Rows) -> Floats:
         """The weight of each expert, (experts, horizons, nodes); they sum to 1 over the experts."""

@@ -2,7 +2,7 @@
 
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadstar.core.durations import Durations
@@ -107,6 +107,7 @@ def waiting(draw: st.DrawFn) -> list[Job]:
     ]
 
 
+@settings(deadline=None)
 @given(waiting(), st.randoms(use_true_random=False), st.sampled_from(Order))
 def test_the_order_does_not_depend_on_how_jobs_are_listed(
     jobs: list[Job], shuffle: random.Random, order: Order

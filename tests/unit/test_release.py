@@ -1,7 +1,7 @@
 """What nodes get back from running gangs, and when."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadstar.core.release import FITS_NOW, NO_GANG, Entries, earliest
@@ -26,6 +26,7 @@ held = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(held, st.lists(amounts, min_size=4, max_size=4), amounts)
 def test_a_node_is_ready_when_enough_of_what_runs_there_has_ended(
     ranks: list[tuple[int, tuple[int, ...], float]], free: list[tuple[int, ...]], asked: tuple[int, ...]

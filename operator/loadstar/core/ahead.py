@@ -11,8 +11,8 @@ from loadstar.core.durations import Durations
 from loadstar.core.filters import Refusal
 from loadstar.core.fleet import Amounts, Mask, Rows
 from loadstar.core.jobs import Job, Placement
-from loadstar.core.preemption import Eviction
-from loadstar.core.queue import Order, shorter
+from loadstar.core.preemption import Endable, Eviction
+from loadstar.core.queue import Order, work_ahead
 from loadstar.core.refusals import Unplaceable
 from loadstar.core.release import Entries, entries_of
 from loadstar.core.running import GRACE_SECONDS, Running
@@ -37,7 +37,7 @@ class Ahead:
     ran: Mapping[str, float]
     """Seconds that waiting jobs ran in earlier attempts, by uid."""
     now: float
-    backfill: Backfill = field(default_factory=Backfill)
+    backfill: Backfill = field(init=False)
     _placed: list[tuple[Rows, Amounts, float]] = field(default_factory=list)
     """Gangs placed since `_entries` were made."""
     _entries: Entries | None = None
@@ -47,9 +47,12 @@ class Ahead:
     _ending: set[int] = field(default_factory=set)
     """Running gangs, by number, that end or were ended in this cycle."""
     _searches: int = 0
+    _endable: Endable = field(init=False)
 
     def __post_init__(self) -> None:
         self._ending.update(number for number, gang in enumerate(self.running) if gang.ending)
+        self.backfill = Backfill(self.snapshot.free.shape[1])
+        self._endable = Endable(self.running, self.order, self.durations, self.now)
 
     def barred(self, job: Job) -> Rows:
         """The nodes that a job has to leave to those ahead of it."""
@@ -77,7 +80,7 @@ class Ahead:
         self._waits.append(Wait(ask, self._length(job), held))
         if held is None:
             return refusal, ()
-        self.backfill.reservations.append(held)
+        self.backfill.keep(held)
         self.promises.made(job, held.at, self.now)
         return self._after(refusal, held), tuple(preemption.eviction(gang, job) for gang in ended)
 
@@ -92,10 +95,10 @@ class Ahead:
     def _keep(self, ask: Ask) -> tuple[Reservation | None, tuple[Running, ...]]:
         """For the first job of each group, and for all who may end others."""
         job = ask.job
-        victims = self._victims(job)
+        victims = self._endable.for_(job, work_ahead(job, self.durations, self.ran.get(job.uid, 0.0)))
         first = job.group not in self._groups
         self._groups.add(job.group)
-        if self.backfill.full or not (first or victims):
+        if self.backfill.full or not (first or len(victims)):
             return None, ()
         trusting = not self.promises.broken(job, self.now)
         held = reserve(
@@ -105,20 +108,8 @@ class Ahead:
             return held, ()
         return self._preempt(ask, victims) or (held, ())
 
-    def _victims(self, job: Job) -> list[int]:
-        return [
-            number
-            for number, gang in enumerate(self.running)
-            if number not in self._ending and preemption.may_end(job, gang, self.now, self._shorter)
-        ]
-
-    def _shorter(self, job: Job, gang: Running) -> bool:
-        return self.order is Order.SHORTEST and shorter(
-            job, self.ran.get(job.uid, 0.0), gang, self.durations, self.now
-        )
-
-    def _preempt(self, ask: Ask, victims: list[int]) -> tuple[Reservation, tuple[Running, ...]] | None:
-        if not victims or self._searches >= MOST_SEARCHES:
+    def _preempt(self, ask: Ask, victims: Rows) -> tuple[Reservation, tuple[Running, ...]] | None:
+        if not len(victims) or self._searches >= MOST_SEARCHES:
             return None
         self._searches += 1
         free = self._known().gone(self.snapshot.free, self._ending)
@@ -126,7 +117,9 @@ class Ahead:
         choice = preemption.choose(ask, self.snapshot, free, gangs, self.backfill.rows, self.now)
         if choice is None or not choice.victims:
             return None
-        self._ending.update(number for number in victims if self.running[number] in choice.victims)
+        ended = [int(number) for number in victims if self.running[number] in choice.victims]
+        self._ending.update(ended)
+        self._endable.ended(ended)
         self._entries = self._known().ending(self._ending, self.now + GRACE_SECONDS)
         extra = self._entries.gone(self.snapshot.free, self._ending)[choice.rows] - ask.asked
         return Reservation(ask.job, self.now + GRACE_SECONDS, choice.rows, extra), choice.victims

@@ -26,7 +26,7 @@ SLACK = 1.1
 """A reservation counts as missed only after a tenth more than the wait that it spoke of."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Reservation:
     """Nodes that are kept for a job: `extra` (rows, columns) is what is left over beside it from `at` on.
 
@@ -37,10 +37,6 @@ class Reservation:
     at: float
     rows: Rows
     extra: Amounts
-
-    def outlasted(self, ends_at: float) -> bool:
-        """Whether what ends at that time may be in the way of the job; where the time is unknown, everything may."""
-        return ends_at > self.at or not np.isfinite(self.at)
 
 
 @dataclass(slots=True)
@@ -66,37 +62,44 @@ class Promises:
             del self._latest[uid]
 
 
-@dataclass(slots=True)
 class Backfill:
-    """The reservations of one cycle, no two of them on one node."""
+    """The reservations of one cycle, no two of them on one node, with what is left over beside them."""
 
-    reservations: list[Reservation] = field(default_factory=list)
+    def __init__(self, columns: int) -> None:
+        self.reservations: list[Reservation] = []
+        self.rows: Rows = np.empty(0, dtype=np.intp)
+        """All nodes that are kept."""
+        self._from = np.empty(0)
+        """From when on each of them is kept: where that is unknown, from now on."""
+        self._extra: Amounts = np.empty((0, columns), dtype=np.int64)
+        self._place: dict[int, int] = {}
+        """Where each node stands in these arrays."""
 
     @property
     def full(self) -> bool:
         """Whether no more reservations are given."""
         return len(self.reservations) >= MOST_RESERVATIONS
 
-    @property
-    def rows(self) -> Rows:
-        """All nodes that are kept."""
-        return np.concatenate([np.empty(0, dtype=np.intp), *(held.rows for held in self.reservations)])
+    def keep(self, held: Reservation) -> None:
+        """One more reservation."""
+        self.reservations.append(held)
+        self._place.update((int(row), len(self.rows) + place) for place, row in enumerate(held.rows))
+        self.rows = np.concatenate([self.rows, held.rows])
+        since = held.at if np.isfinite(held.at) else -np.inf
+        self._from = np.concatenate([self._from, np.full(len(held.rows), since)])
+        self._extra = np.concatenate([self._extra, held.extra])
 
     def barred(self, asked: Amounts, ends_at: float) -> Rows:
         """Nodes that a rank asking for this much, until `ends_at` at the latest, must leave alone."""
-        barred = [
-            held.rows[self._short(held, asked)] for held in self.reservations if held.outlasted(ends_at)
-        ]
-        return np.concatenate([np.empty(0, dtype=np.intp), *barred])
+        short = ((self._extra < asked) & (asked > 0)).any(axis=1)
+        return self.rows[short & (self._from < ends_at)]
 
     def took(self, rows: Rows, asked: Amounts, ends_at: float) -> None:
         """A gang was placed: what it takes of kept nodes beyond the reservation's time is not left over any more."""
-        for held in self.reservations:
-            if held.outlasted(ends_at):
-                held.extra[np.isin(held.rows, rows)] -= asked
-
-    def _short(self, held: Reservation, asked: Amounts) -> Rows:
-        return np.flatnonzero(((held.extra < asked) & (asked > 0)).any(axis=1))
+        for row in rows.tolist():
+            place = self._place.get(row)
+            if place is not None and self._from[place] < ends_at:
+                self._extra[place] -= asked
 
 
 @dataclass(frozen=True, slots=True)

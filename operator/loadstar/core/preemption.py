@@ -5,15 +5,17 @@ queue, and on from there. Nobody is ended for a job that would not fit afterward
 are ending already; nor anybody who has not run for its protected time yet.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loadstar.core.backfill import Ask
+from loadstar.core.durations import Durations
 from loadstar.core.fleet import Amounts, Rows
 from loadstar.core.jobs import Job
+from loadstar.core.queue import Order, size_class, work_ahead
 from loadstar.core.release import FITS_NOW, Entries, entries_of
 from loadstar.core.running import Running
 from loadstar.core.snapshot import Snapshot
@@ -36,13 +38,46 @@ class Preemption:
     rows: Rows
 
 
-def may_end(job: Job, gang: Running, now: float, before: Callable[[Job, Running], bool]) -> bool:
-    """Whether the gang may be ended for the job: lower in priority, or equal where `before` says so; not protected."""
-    ours, theirs = job.scheduling, gang.job.scheduling
-    if not ours.preempts or gang.ending:
-        return False
-    lower = theirs.priority < ours.priority or (theirs.priority == ours.priority and before(job, gang))
-    return lower and (gang.started_at is None or gang.runs_for(now) >= theirs.protected_seconds)
+class Endable:
+    """Which running gangs may be ended for whom: lower in priority, or by Order.SHORTEST of the same priority and group
+    and with more work ahead, by a size class; nobody who is protected yet. Those who are ending are none of them."""
+
+    def __init__(self, running: Sequence[Running], order: Order, durations: Durations, now: float) -> None:
+        self._free = np.array(
+            [_unprotected(gang, now) and not gang.ending for gang in running], dtype=np.bool_
+        )
+        self._priority = np.array([gang.job.scheduling.priority for gang in running], dtype=np.int64)
+        self._lowest = int(self._priority[self._free].min(initial=np.iinfo(np.int64).max))
+        self._shortest = order is Order.SHORTEST
+        self._groups: dict[str, int] = {}
+        if self._shortest:
+            codes = [self._groups.setdefault(gang.job.group, len(self._groups)) for gang in running]
+            ahead = [work_ahead(gang.job, durations, gang.ran(now)) for gang in running]
+            self._group = np.array(codes, dtype=np.intp)
+            self._size = np.array([size_class(work) for work in ahead], dtype=np.int64)
+
+    def ended(self, numbers: Collection[int]) -> None:
+        """These were ended just now."""
+        self._free[list(numbers)] = False
+
+    def for_(self, job: Job, work: float) -> Rows:
+        """The numbers of the gangs that may be ended for a job with so much work ahead."""
+        priority = job.scheduling.priority
+        if (
+            not job.scheduling.preempts
+            or priority < self._lowest
+            or not (priority > self._lowest or self._shortest)
+        ):
+            return np.empty(0, dtype=np.intp)
+        lower = self._priority < priority
+        if self._shortest:
+            same = (self._priority == priority) & (self._group == self._groups.get(job.group, -1))
+            lower |= same & (self._size > size_class(work))
+        return np.flatnonzero(lower & self._free)
+
+
+def _unprotected(gang: Running, now: float) -> bool:
+    return gang.started_at is None or gang.runs_for(now) >= gang.job.scheduling.protected_seconds
 
 
 def eviction(victim: Running, job: Job) -> Eviction:

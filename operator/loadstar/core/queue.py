@@ -10,7 +10,7 @@ from types import MappingProxyType
 from loadstar.core.durations import Durations
 from loadstar.core.fairshare import Shares
 from loadstar.core.jobs import Job
-from loadstar.core.running import Running, gpus_of
+from loadstar.core.running import gpus_of
 
 
 class Order(StrEnum):
@@ -29,12 +29,6 @@ def size_class(gpu_seconds: float) -> int:
 def work_ahead(job: Job, durations: Durations, ran: float = 0.0) -> float:
     """The GPU-seconds that a job is expected to need yet; one without GPUs counts as one."""
     return durations.remaining(job.family, ran) * max(gpus_of(job), 1)
-
-
-def shorter(job: Job, ran: float, gang: Running, durations: Durations, now: float) -> bool:
-    """Whether a job that ran so long before has less work ahead than a running gang of its group, by a size class."""
-    ours, theirs = work_ahead(job, durations, ran), work_ahead(gang.job, durations, gang.ran(now))
-    return job.group == gang.job.group and size_class(ours) < size_class(theirs)
 
 
 class Line:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from loadstar.core.fleet import Amounts, Rows
 from loadstar.core.jobs import Job
+from loadstar.core.resources import Resources
 from loadstar.core.snapshot import Snapshot
 
 Array = NDArray[np.float64]
@@ -44,12 +45,20 @@ class Entries:
 
     def with_(self, held: Sequence[tuple[Rows, Amounts, float]]) -> "Entries":
         """These and more gangs, none of them numbered: (rows of its ranks, what each holds, when it ends)."""
-        sizes = [len(rows) for rows, _, _ in held]
-        return Entries.of(
-            np.concatenate([self.rows, *(rows for rows, _, _ in held)]),
-            np.concatenate([self.amounts, np.repeat([amount for _, amount, _ in held], sizes, axis=0)]),
-            np.concatenate([self.ends, np.repeat([end for *_, end in held], sizes)]),
-            np.concatenate([self.gangs, np.full(sum(sizes), NO_GANG)]),
+        rows = np.concatenate([rows for rows, _, _ in held])
+        ends = np.repeat([end for *_, end in held], [len(rows) for rows, _, _ in held])
+        amounts = np.concatenate([np.broadcast_to(amount, (len(on), len(amount))) for on, amount, _ in held])
+        order = np.lexsort((ends, rows))
+        rows, ends, amounts = rows[order], ends[order], amounts[order]
+        first, last = np.searchsorted(self.rows, rows), np.searchsorted(self.rows, rows + 1)
+        at = first + [
+            np.searchsorted(self.ends[a:b], end) for a, b, end in zip(first, last, ends, strict=True)
+        ]
+        return Entries(
+            np.insert(self.rows, at, rows),
+            np.insert(self.amounts, at, amounts, axis=0),
+            np.insert(self.ends, at, ends),
+            np.insert(self.gangs, at, NO_GANG),
         )
 
     def ending(self, gangs: Collection[int], by: float) -> "Entries":
@@ -99,8 +108,11 @@ def entries_of(gangs: Iterable[tuple[Job, Iterable[str], float | None]], snapsho
     ends: list[float] = []
     numbers: list[int] = []
     amounts: list[Amounts] = []
+    vectors: dict[Resources, Amounts] = {}
     for number, (job, nodes, end) in enumerate(gangs):
-        amount = snapshot.vector(job.request)
+        amount = vectors.get(job.request)
+        if amount is None:
+            amount = vectors[job.request] = snapshot.vector(job.request)
         for node in nodes:
             row = snapshot.row(node)
             if row is not None:
@@ -123,6 +135,9 @@ def earliest(times: Array, free: Amounts, asked: Amounts, candidates: Rows, rank
     Of those whose time nobody knows the emptiest come first: as these are kept free, they stay so, and the choice does
     not change from cycle to cycle.
     """
+    if ranks < len(candidates):
+        among = times[candidates]
+        candidates = candidates[among <= np.partition(among, ranks - 1)[ranks - 1]]
     columns = np.flatnonzero(asked)
     lacking = np.maximum(asked[columns] - free[np.ix_(candidates, columns)], 0) / asked[columns]
     order = np.lexsort((candidates, lacking.max(axis=1, initial=0.0), times[candidates]))

@@ -78,6 +78,9 @@ class Ledger:
 
     families: Families = field(default_factory=Families)
     _gangs: dict[Key, Gang] = field(default_factory=dict)
+    _living: set[Key] = field(default_factory=set)
+    _starting: set[Key] = field(default_factory=set)
+    """Those of the living that have not been seen to run."""
 
     def __iter__(self) -> Iterator[Gang]:
         return iter(self._gangs.values())
@@ -98,16 +101,25 @@ class Ledger:
         anew.
         """
         living = {self._take_in(job, placement) for job, placement in running}
-        for key in living:
+        for key in self._living - living:
+            self._gangs[key].ended_at = now
+        for key in living - self._living:
             self._gangs[key].ended_at = None
+            self._starting.add(key)
         for job, placement, at in ended:
-            self._gangs[self._take_in(job, placement)].ended_at = at
-        for key, gang in self._gangs.items():
-            if gang.ended_at is None and key not in living:
-                gang.ended_at = now
-            elif gang.ended_at is None and gang.runs_since is None and gang.uid in started:
-                gang.runs_since = now
-        self._gangs = {key: gang for key, gang in self._gangs.items() if not _settled(gang, now)}
+            key = self._take_in(job, placement)
+            self._gangs[key].ended_at = at
+            living.discard(key)
+        self._living = living
+        self._starting = {key for key in self._starting & living if not self._runs(key, started, now)}
+        for key in [key for key in self._gangs.keys() - living if _settled(self._gangs[key], now)]:
+            del self._gangs[key]
+
+    def _runs(self, key: Key, started: Container[str], now: float) -> bool:
+        gang = self._gangs[key]
+        if gang.runs_since is None and gang.uid in started:
+            gang.runs_since = now
+        return gang.runs_since is not None
 
     def commitments(self, now: float) -> list[Commitment]:
         """Every rank whose load samples may not show yet, and every ghost."""

@@ -71,9 +71,10 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = parser.parse_args(arguments).parts or list(_PARTS)
     if unknown := [part for part in wanted if part not in _PARTS]:
         parser.error(f"no such part: {', '.join(unknown)}; there are {', '.join(_PARTS)}")
-    found = {part: run(part) for part in _PARTS if part in wanted}
-    for part, chapter in found.items():
-        chapter.write(_KEPT / f"{part}.json")
+    found = {}
+    for part in (part for part in _PARTS if part in wanted):
+        found[part] = run(part)
+        found[part].write(_KEPT / f"{part}.json")
     known = [Chapter.read(file) for part in _PARTS if (file := _KEPT / f"{part}.json").is_file()]
     _DOCUMENT.parent.mkdir(parents=True, exist_ok=True)
     _DOCUMENT.write_text(document(known))

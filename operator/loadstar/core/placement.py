@@ -21,6 +21,9 @@ __all__ = ["Given", "Placer", "Refusal", "Request", "Unplaceable", "place"]
 
 MOST_SHAPES = 64
 """Shapes remembered at once; each holds a few hundred bytes per node."""
+WIDER = 32
+"""A gang that would rather stay together looks at so many of the best nodes per rank, and at all of them only if no
+domain has enough among those."""
 TOO_LOADED, RESERVED = CODE[Refusal.TOO_LOADED], CODE[Refusal.RESERVED]
 
 
@@ -126,9 +129,12 @@ class _Choice:
             return None
         if self.domains is None or _one_domain(self.domains[best]):
             return best
-        order = self._best(len(self.keys))
+        required = required_level(self.job) is not None
+        order = self._best(len(self.keys) if required else WIDER * ranks)
+        if not required and topology.fullest(self.domains[order]) < ranks:
+            order = self._best(len(self.keys))
         values, domains = self.scores.total[order], self.domains[order]
-        if required_level(self.job) is not None:
+        if required:
             return topology.together(order, values, domains, ranks)
         return topology.near(order, values, domains, ranks, self.criteria.weights.network_split)
 

@@ -44,6 +44,9 @@ class Snapshot:
         rows = np.array([self.fleet.rows[name] for name in known], dtype=np.intp)
         self.free[rows] -= self.fleet.matrix(requested[name] for name in known)
         self.changes: list[int] = []
+        self._ready_parts = [
+            (column, self.fleet.parts(kind) * self.ready) for kind, column in self.fleet.columns.items()
+        ]
         self.health = {
             self.fleet.rows[name]: h for name, h in (health or {}).items() if name in self.fleet.rows
         }
@@ -97,12 +100,9 @@ class Snapshot:
 
     def occupancy(self) -> float:
         """The share of all ready nodes' GPUs that are taken; parts of GPUs count as such."""
-        offered = float(self.fleet.gpus[self.ready].sum())
-        taken = 0.0
-        for kind, column in self.fleet.columns.items():
-            used = self.allocatable[:, column] - self.free[:, column]
-            taken += float((used * self.fleet.parts(kind))[self.ready].sum())
-        return taken / offered if offered > 0 else 0.0
+        offered = float(self.fleet.gpus @ self.ready)
+        left = sum(float(self.free[:, column] @ weights) for column, weights in self._ready_parts)
+        return 1.0 - left / offered if offered > 0 else 0.0
 
     def share_of(self, request: Resources, rows: Rows | slice = slice(None)) -> Shares:
         """The share of each node that a request would take, shape (nodes, 4); 0 where a node has none of a resource."""
@@ -114,7 +114,7 @@ class Snapshot:
 
     def _share(self, amounts: Amounts, rows: Rows | slice) -> Shares:
         offered = self.allocatable[rows]
-        share = np.zeros((len(offered), PODS + 1), order="F")
+        share = np.zeros((len(offered), PODS + 1))
         for column in HOST:
             _divide(amounts[:, column], offered[:, column], share[:, column])
         parts = sum(

@@ -74,6 +74,12 @@ def near(order: Rows, values: Values, domains: Rows, ranks: int, weight: float) 
     return order[filled if worth(filled) >= worth(plain) else plain]
 
 
+def fullest(domains: Rows) -> int:
+    """How many of these the domain with the most of them has."""
+    named = domains[domains >= 0]
+    return int(np.bincount(named).max()) if len(named) else 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Groups:
     """Candidates by domain, best first within each; a candidate without a domain is a group of its own."""

@@ -15,7 +15,9 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
+from loadstar.core.fairshare import HALF_LIFE_SECONDS
 from loadstar.core.load import Signal
+from loadstar.core.queue import Order
 
 PREFIX: Final = "LOADSTAR_"
 KUBECONFIG: Final = "KUBECONFIG"
@@ -78,7 +80,7 @@ class Settings(BaseModel):
     stale_seconds: Seconds = 300.0
     """A sample up to this old still counts, with a band that widens by age; an older one is missing.
     Load moves on within minutes."""
-    warmup_seconds: float = Field(default=1800.0, ge=0, le=86_400, allow_inf_nan=False)
+    warmup_seconds: float = Field(default=7200.0, ge=0, le=86_400, allow_inf_nan=False)
     """How much history is read at the start, so that forecasts do not begin blind; 0 reads none."""
 
     gpu_weight: Share = 0.5
@@ -91,6 +93,19 @@ class Settings(BaseModel):
     """Share of host memory in a node's load."""
     hot_threshold: Share = 0.8
     """Load above which a node counts as hot; the score charges what is expected beyond it."""
+
+    queue_order: Order = Order.FIRST_COME
+    """Who is next among jobs of one priority and group: firstCome, or shortestExpected, by which short jobs get the
+    nodes of long ones that go on from a checkpoint later: jobs are done far sooner on average, with more restarts."""
+    queue_weights: dict[str, float] = {}
+    """Weights of groups (spec.scheduling.queue, else the namespace) in fair sharing, such as research=2,students=0.5;
+    1 where none is given. A group of weight 2 gets twice the GPU time of one of weight 1 while both want more."""
+    fair_share_half_life_seconds: float = Field(
+        default=HALF_LIFE_SECONDS, gt=0, le=31_536_000, allow_inf_nan=False
+    )
+    """GPU time that was used this long ago counts half: who computed all night stands behind in the morning."""
+    preemption_protected_seconds: float = Field(default=300.0, ge=0, le=86_400, allow_inf_nan=False)
+    """A job that has run for less is not ended for another one: it would have got hardly anywhere."""
 
     trainer_image: str = "loadstar/trainer:0.1.0"
     """Image of a job that names none of its own."""
@@ -154,6 +169,21 @@ class Settings(BaseModel):
         if not isinstance(value, str):
             return value
         return tuple(name for part in value.split(",") if (name := part.strip()))
+
+    @field_validator("queue_weights", mode="before")
+    @classmethod
+    def _weights(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        return {name.strip(): number.strip() for name, _, number in pairs}
+
+    @field_validator("queue_weights")
+    @classmethod
+    def _above_zero(cls, value: dict[str, float]) -> dict[str, float]:
+        if not all(0 < weight < float("inf") for weight in value.values()):
+            raise ValueError("every group's weight must be a number above 0, such as research=2,students=0.5")
+        return value
 
     @field_validator("prometheus_url")
     @classmethod

@@ -21,6 +21,14 @@ LOADSTAR_GPU_WEIGHT: {{ .Values.load.weights.gpu | quote }}
 LOADSTAR_GPU_MEMORY_WEIGHT: {{ .Values.load.weights.gpuMemory | quote }}
 LOADSTAR_CPU_WEIGHT: {{ .Values.load.weights.cpu | quote }}
 LOADSTAR_MEMORY_WEIGHT: {{ .Values.load.weights.memory | quote }}
+{{- $weights := list }}
+{{- range $group, $weight := .Values.queue.weights }}
+{{- $weights = append $weights (printf "%s=%v" $group $weight) }}
+{{- end }}
+LOADSTAR_QUEUE_ORDER: {{ .Values.queue.order | quote }}
+LOADSTAR_QUEUE_WEIGHTS: {{ join "," $weights | quote }}
+LOADSTAR_FAIR_SHARE_HALF_LIFE_SECONDS: {{ .Values.queue.fairShareHalfLifeSeconds | quote }}
+LOADSTAR_PREEMPTION_PROTECTED_SECONDS: {{ .Values.queue.preemptionProtectedSeconds | quote }}
 LOADSTAR_TRAINER_IMAGE: {{ include "loadstar.image" (list .Values.trainer.image .Chart.AppVersion) | quote }}
 LOADSTAR_PIN_TIMEOUT_SECONDS: {{ .Values.pinTimeoutSeconds | quote }}
 LOADSTAR_RESYNC_SECONDS: {{ .Values.resyncSeconds | quote }}

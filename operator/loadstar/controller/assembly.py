@@ -25,12 +25,14 @@ from loadstar.controller.handlers import register
 from loadstar.controller.load import LoadWatch
 from loadstar.controller.metrics import Metrics, Sources
 from loadstar.controller.podwatch import PodWatch
+from loadstar.controller.queueing import QueueWatch
 from loadstar.controller.reconcile import Reconciler
 from loadstar.controller.relist import Relist
 from loadstar.controller.serving import Endpoints, Probe, passes_recent
 from loadstar.controller.watch import watch
 from loadstar.controller.workqueue import WorkQueue
 from loadstar.core.decisions import Event
+from loadstar.core.fairshare import Usage
 from loadstar.core.jobs import Scheduling
 from loadstar.core.load import FreshnessPolicy
 from loadstar.core.plan import node_forecasts
@@ -60,6 +62,7 @@ class Operator:
     load: LoadWatch
     gangs: GangWatch
     claims: ClaimWatch
+    books: QueueWatch
     relist: Relist
     pods: PodWatch
     events: Events
@@ -81,6 +84,7 @@ class Operator:
             ) from error
         await self.load.warm_up(settings.warmup_seconds, settings.scrape_interval_seconds)
         self.gangs.remember()
+        self.books.remember()
         await self.load.refresh()
         self.relist.sweep()
         self.primed = True
@@ -173,6 +177,14 @@ def assemble(
         observe=metrics.sampled,
         families=gangs.families,
     )
+    books = QueueWatch(
+        caches,
+        board,
+        time.time,
+        settings.queue_order,
+        settings.preemption_protected_seconds,
+        Usage(settings.queue_weights, settings.fair_share_half_life_seconds),
+    )
     reconciler = Reconciler(
         caches=caches,
         queue=queue,
@@ -182,11 +194,20 @@ def assemble(
         clock=time.time,
         pin_timeout=settings.pin_timeout_seconds,
         observe=metrics.passed,
+        changed=books.changed,
         last_pass=time.time(),
     )
     claims = ClaimWatch(kube, caches, board, time.time)
     cycle = Cycle(
-        caches, queue, board, load.loads, gangs.commitments, claims.volumes_of, time.time, metrics.cycled
+        caches,
+        queue,
+        board,
+        load.loads,
+        gangs.commitments,
+        claims.volumes_of,
+        books,
+        time.time,
+        metrics.cycled,
     )
     relist = Relist(kube, caches, queue, board, frozenset(settings.watch_namespaces))
     operator = Operator(
@@ -200,6 +221,7 @@ def assemble(
         load=load,
         gangs=gangs,
         claims=claims,
+        books=books,
         relist=relist,
         pods=PodWatch(kube, caches, queue, board, relist),
         events=events,

@@ -7,6 +7,7 @@ from loadstar.controller.caches import Caches, Key
 from loadstar.controller.underway import Underway
 from loadstar.core.jobs import Job, Placement
 from loadstar.core.plan import Offer
+from loadstar.core.preemption import Eviction
 
 
 @dataclass(slots=True)
@@ -20,6 +21,8 @@ class Board:
     offers: dict[str, Offer] = field(default_factory=dict)
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     underway: Underway = field(default_factory=Underway)
+    evictions: dict[str, Eviction] = field(default_factory=dict)
+    """By the uid of the job whose gang is to be ended for another one."""
 
     def want(self, key: Key, uid: str) -> None:
         """A job waits for nodes; the cycle is woken when it is new to it."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from loadstar.api import labels
+from loadstar.api.cluster import observe_priority_class, observe_quota
 from loadstar.api.convert import InvalidTrainingJob, job_of, parse, parse_status
 from loadstar.api.observe import ObservedNode, ObservedPod, observe_node, observe_pod, version_of
 from loadstar.api.record import ErrorRecord, FinalRecord
@@ -17,6 +18,8 @@ from loadstar.api.state import state_of
 from loadstar.api.v1alpha1 import TrainingJob
 from loadstar.core.jobs import Hindsight, Job, JobState
 from loadstar.core.pods import Pod
+from loadstar.core.priority import PriorityClass
+from loadstar.core.quota import Quota
 
 Raw = Mapping[str, Any]
 Key = tuple[str, str]
@@ -74,6 +77,8 @@ class Caches:
     jobs: dict[Key, Tracked] = field(default_factory=dict)
     pods: dict[Key, ObservedPod] = field(default_factory=dict)
     nodes: dict[str, ObservedNode] = field(default_factory=dict)
+    priorities: dict[str, PriorityClass] = field(default_factory=dict)
+    quotas: dict[Key, Quota] = field(default_factory=dict)
     records: dict[str, Posted] = field(default_factory=dict)
     """What rank 0 sent of its end, by the job's uid: the newest. It only adds to the record that its pod leaves."""
     _owned: dict[str, dict[str, ObservedPod]] = field(default_factory=lambda: defaultdict(dict))
@@ -108,6 +113,16 @@ class Caches:
         tracked.generation = metadata.get("generation", 1)
         tracked.deleting = "deletionTimestamp" in metadata
         return key
+
+    def put_priority_class(self, raw: Raw) -> None:
+        """Take in a PriorityClass."""
+        seen = observe_priority_class(raw)
+        self.priorities[seen.name] = seen
+
+    def put_quota(self, raw: Raw) -> None:
+        """Take in a ResourceQuota."""
+        seen = observe_quota(raw)
+        self.quotas[seen.namespace, seen.name] = seen
 
     def adopt(self, raw: Raw, pods: Collection[Raw]) -> None:
         """Take in a job just read, its status too, and then all of its pods, which were read after it.

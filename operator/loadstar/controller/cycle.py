@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from loadstar.controller import capacity
 from loadstar.controller.board import Board
 from loadstar.controller.caches import Caches, Key
+from loadstar.controller.queueing import QueueWatch
 from loadstar.controller.workqueue import WorkQueue
 from loadstar.core.commitments import Commitment
 from loadstar.core.jobs import Job, Placement, Policy
@@ -19,6 +20,9 @@ log = logging.getLogger(__name__)
 
 PACE = 2.0
 """A cycle is followed by a pause of this many times its own length, so that a long queue can't take all of the CPU."""
+STEADY_SECONDS = 5.0
+STEADY_SHARE = 0.1
+"""An estimated start is told anew when it moves by this much, or by this share of the time until then."""
 ECHO_SECONDS = 2.0
 ECHOES_PER_SECOND = 50.0
 """A waiting job's status follows changes of its place in the queue after this delay, and at most at this rate."""
@@ -38,6 +42,7 @@ class Cycle:
     loads: Callable[[], Loads]
     commitments: Callable[[], list[Commitment]]
     volumes: Callable[[Job], tuple[Volume, ...] | None]
+    books: QueueWatch
     clock: Callable[[], float]
     observe: Callable[[float, dict[str, Offer]], None]
     """(seconds, offers), told of each cycle."""
@@ -67,7 +72,9 @@ class Cycle:
             self.loads(),
             self._round_robin(),
             self.clock(),
+            self.books.queues(),
         )
+        self._evict(offers.values())
         echo = max(ECHO_SECONDS, len(waiting) / ECHOES_PER_SECOND)
         for key, job in waiting:
             self._publish(key, job, offers[job.uid], echo)
@@ -81,7 +88,7 @@ class Cycle:
                 continue
             if offer is not None and isinstance(offer.outcome, Placement):
                 continue
-            job = self._with_volumes(tracked.job)
+            job = self._with_volumes(self.books.job_of(tracked) or tracked.job)
             if job is not None:
                 found.append((key, job))
         return found
@@ -94,11 +101,20 @@ class Cycle:
 
     def _publish(self, key: Key, job: Job, offer: Offer, echo: float) -> None:
         before = self.board.offers.get(job.uid)
+        offer = _steady(offer, before, self.clock())
         self.board.offers[job.uid] = offer
         if before is None or isinstance(offer.outcome, Placement):
             self.queue.add(key, urgent=True)
         elif offer != before:
             self.queue.add_after(key, echo)
+
+    def _evict(self, offers: Iterable[Offer]) -> None:
+        """Have those gangs ended that a job of higher priority gets the nodes of."""
+        ended = {eviction.uid: eviction for offer in offers for eviction in offer.evictions}
+        self.board.evictions |= ended
+        for key, tracked in self.caches.jobs.items() if ended else ():
+            if tracked.uid in ended:
+                self.queue.add(key, urgent=True)
 
     def _round_robin(self) -> Turn:
         """Where round robin stands; after a restart, from the last such placement in any status."""
@@ -113,3 +129,13 @@ class Cycle:
             )
             self._turn = Turn(last[1])
         return self._turn
+
+
+def _steady(offer: Offer, before: Offer | None, now: float) -> Offer:
+    """The offer with the start that was told before, where the new estimate hardly differs: not each is news."""
+    if before is None or before.starts_at is None or offer.starts_at is None:
+        return offer
+    moved = abs(offer.starts_at - before.starts_at)
+    if before.starts_at > now and moved <= max(STEADY_SECONDS, STEADY_SHARE * (before.starts_at - now)):
+        return replace(offer, starts_at=before.starts_at)
+    return offer

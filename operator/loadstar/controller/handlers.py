@@ -52,6 +52,26 @@ def register(
         elif caches.put_node(raw):
             board.capacity_changed()
 
+    @kopf.on.event("scheduling.k8s.io", "v1", "priorityclasses", registry=registry)
+    async def priority_class(event: kopf.RawEvent, **_: Any) -> None:
+        """How urgent jobs are that name this class: the queue may have another order now."""
+        raw: Raw = event["object"]
+        if event["type"] == "DELETED":
+            caches.priorities.pop(raw["metadata"]["name"], None)
+        else:
+            caches.put_priority_class(raw)
+        board.capacity_changed()
+
+    @kopf.on.event("", "v1", "resourcequotas", registry=registry)
+    async def quota(event: kopf.RawEvent, **_: Any) -> None:
+        """What a namespace may use, or what of it is used: jobs may wait for that."""
+        raw: Raw = event["object"]
+        if event["type"] == "DELETED":
+            caches.quotas.pop((raw["metadata"]["namespace"], raw["metadata"]["name"]), None)
+        else:
+            caches.put_quota(raw)
+        board.capacity_changed()
+
 
 def note_job(caches: Caches, raw: Raw) -> bool:
     """Take a job in; whether it is new, or something was asked of it that was not asked before."""

@@ -15,7 +15,7 @@ from loadstar.controller.printouts import read_printed
 from loadstar.controller.workqueue import WorkQueue
 from loadstar.core import lifecycle
 from loadstar.core.decisions import Decision, Event
-from loadstar.core.jobs import Placement
+from loadstar.core.jobs import Job, JobState, Placement
 from loadstar.core.lifecycle import Situation
 from loadstar.core.results import Result
 
@@ -47,6 +47,8 @@ class Reconciler:
     pin_timeout: float
     observe: Callable[[float, bool], None]
     """(seconds, whether it succeeded), told of each pass."""
+    changed: Callable[[Job, JobState, JobState], None] = lambda _job, _before, _after: None
+    """(job, state before, state after), told of each state that was written."""
     last_pass: float = 0.0
     _failures: dict[Key, int] = field(default_factory=dict)
 
@@ -130,6 +132,7 @@ class Reconciler:
             pin_timeout=self.pin_timeout,
             sent=self._sent(tracked),
             hindsight=tracked.hindsight,
+            eviction=self.board.evictions.get(tracked.uid),
         )
 
     def _sent(self, tracked: Tracked) -> Result | None:
@@ -160,6 +163,8 @@ class Reconciler:
         before, state = tracked.state, decision.state
         if state != before:
             await self.applier.write(key, tracked, state)
+            if tracked.job is not None:
+                self.changed(tracked.job, before, state)
         if isinstance(state.placement, Placement) and state.attempt != before.attempt:
             self.board.take(tracked.uid)
         elif before.placement is not None and state.placement is None:

@@ -5,11 +5,11 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
-from loadstar.clients.errors import ClientError
+from loadstar.clients.errors import ClientError, Forbidden
 from loadstar.clients.kube import Kube
-from loadstar.clients.resources import NODES, PODS, TRAINING_JOBS
+from loadstar.clients.resources import NODES, PODS, PRIORITY_CLASSES, QUOTAS, TRAINING_JOBS, Resource
 from loadstar.controller.board import Board
 from loadstar.controller.caches import Caches, Key
 from loadstar.controller.handlers import note_job, note_pod
@@ -44,6 +44,7 @@ class Relist:
 
     async def everything(self) -> None:
         """List nodes, jobs and pods. Raises what the client raises; NotFound means that the CRD is not installed."""
+        await self._rules()
         await self._nodes()
         await self._jobs()
         await self.pods()  # after the jobs: a pod that a status speaks of is then there, unless it is gone
@@ -87,6 +88,20 @@ class Relist:
         for key in keys:
             if key not in self.board.underway:  # those whose pods are under way are looked at soon anyway
                 self.queue.add(key)
+
+    async def _rules(self) -> None:
+        """Priorities and quotas; where they may not be read, there are none for the queue."""
+        for raw in await self._allowed(PRIORITY_CLASSES):
+            self.caches.put_priority_class(raw)
+        for raw in await self._allowed(QUOTAS):
+            self.caches.put_quota(raw)
+
+    async def _allowed(self, resource: Resource) -> list[dict[str, Any]]:
+        try:
+            return await self.kube.list(resource)
+        except Forbidden as error:
+            log.warning("the queue goes without them: %s", error)
+            return []
 
     async def _nodes(self) -> None:
         before = set(self.caches.nodes)

@@ -1,0 +1,138 @@
+"""What the queue goes by: who runs and until when, what groups have used, how long jobs last, priorities and quotas."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from loadstar.controller import capacity
+from loadstar.controller.board import Board
+from loadstar.controller.caches import Caches, Tracked
+from loadstar.core import conditions as c
+from loadstar.core.backfill import Promises
+from loadstar.core.durations import Durations
+from loadstar.core.fairshare import Usage
+from loadstar.core.jobs import Job, JobState, Phase, Placement
+from loadstar.core.plan import Queues
+from loadstar.core.priority import ranked
+from loadstar.core.queue import Order
+from loadstar.core.running import Running, gang_of, gpus_of
+
+_OVER = frozenset({Phase.SUCCEEDED, Phase.FAILED})
+
+
+@dataclass(slots=True)
+class QueueWatch:
+    """Keeps the queue's books. `clock` gives Unix seconds, `protected_seconds` what nobody is preempted before."""
+
+    caches: Caches
+    board: Board
+    clock: Callable[[], float]
+    order: Order = Order.FIRST_COME
+    protected_seconds: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+    _durations: Durations = field(default_factory=Durations)
+    _promises: Promises = field(default_factory=Promises)
+    _ran: dict[str, float] = field(default_factory=dict)
+    """Seconds that jobs which are not over ran in attempts that are, by uid."""
+
+    def remember(self) -> None:
+        """Begin with what the statuses of the jobs tell, after a restart: of earlier attempts as if they were one."""
+        self._ran.clear()
+        for tracked in self.caches.jobs.values():
+            job, state = tracked.job, tracked.state
+            if job is None or state.start_time is None:
+                continue
+            if state.phase in _OVER and state.completion_time is not None:
+                self._settle(job, state.attempt, (state.start_time, state.completion_time))
+                if state.phase is Phase.SUCCEEDED:
+                    self._durations.learn(job.family, state.completion_time - state.start_time)
+            elif state.last_failure is not None and state.last_failure.at > state.start_time:
+                span = (state.start_time, state.last_failure.at)
+                self._settle(job, state.last_failure.attempt, span)
+                self._ran[job.uid] = span[1] - span[0]
+
+    def changed(self, job: Job, before: JobState, after: JobState) -> None:
+        """A job's state was written: an attempt that ran may be over by it, or the job done."""
+        began, now = _running_since(before), self.clock()
+        if began is not None and _running_since(after) is None:
+            self._settle(job, before.attempt, (began, now))
+            self._ran[job.uid] = self._ran.get(job.uid, 0.0) + max(0.0, now - began)
+        if after.phase in _OVER:
+            ran = self._ran.pop(job.uid, None)
+            if after.phase is Phase.SUCCEEDED and before.phase is not Phase.SUCCEEDED and ran is not None:
+                self._durations.learn(job.family, ran)
+
+    def job_of(self, tracked: Tracked) -> Job | None:
+        """The job with its priority."""
+        if tracked.job is None or not isinstance(tracked.asked, tuple):
+            return None
+        asked = tracked.asked[0].spec.scheduling.priority_class_name
+        return ranked(tracked.job, asked, self.caches.priorities, self.protected_seconds)
+
+    def queues(self) -> Queues:
+        """All of it, as a cycle wants it."""
+        now = self.clock()
+        running = tuple(self._running(now))
+        uids = {gang.job.uid for gang in running}
+        self.board.evictions = {uid: it for uid, it in self.board.evictions.items() if uid in uids}
+        return Queues(
+            running=running,
+            usage=self.usage,
+            durations=self._durations,
+            promises=self._promises,
+            quotas=tuple(self.caches.quotas.values()),
+            unseen=tuple(self._unseen()) if self.caches.quotas else (),
+            order=self.order,
+            ran=self._ran,
+        )
+
+    def _settle(self, job: Job, attempt: int, span: tuple[float, float]) -> None:
+        self.usage.settle((job.uid, attempt), job.group, gpus_of(job), span)
+
+    def _running(self, now: float) -> Iterator[Running]:
+        for tracked in self.caches.jobs.values():
+            pods = self.caches.pods_of(tracked.uid, now)
+            if tracked.state.placement is None and not pods:
+                continue
+            job = self.job_of(tracked)
+            if job is None:
+                continue
+            ran_before = self._ran.get(job.uid, 0.0)
+            gang = gang_of(job, tracked.state, pods, now, _ends_at(tracked))
+            if gang is not None:
+                yield replace(gang, ran_before=ran_before)
+        yield from self._assumed(now)
+
+    def _assumed(self, now: float) -> Iterable[Running]:
+        """Gangs with an offer that no state holds yet: their nodes are taken, and they can still be told to end."""
+        for job, placement in self.board.assumed(self.caches):
+            nodes = tuple(rank.node for rank in placement.ranks)
+            yield Running(job, 0, nodes, now, ran_before=self._ran.get(job.uid, 0.0))
+
+    def _unseen(self) -> Iterator[tuple[Job, int]]:
+        """Jobs with as many of their pods as are decided and not made yet: no quota counts those as used."""
+        for tracked, job, placement in capacity.placed(self.caches):
+            made = {
+                seen.pod.rank
+                for seen in self.caches.owned_by(tracked.uid)
+                if seen.pod is not None and seen.pod.attempt == tracked.state.attempt
+            }
+            if len(made) < len(placement.ranks):
+                yield job, len(placement.ranks) - len(made)
+        for job, placement in self.board.assumed(self.caches):
+            yield job, len(placement.ranks)
+
+
+def _running_since(state: JobState) -> float | None:
+    running = state.conditions.get(c.RUNNING)
+    inside = isinstance(state.placement, Placement) and state.phase not in _OVER
+    return running.since if inside and running and state.conditions.is_true(c.RUNNING) else None
+
+
+def _ends_at(tracked: Tracked) -> float | None:
+    """When the job's own newest report says that it will be done."""
+    told = tracked.reported.get("trainerStatus") or {}
+    rest, at = told.get("estimatedRemainingSeconds"), told.get("lastUpdatedTime")
+    if not isinstance(rest, int) or not isinstance(at, str):
+        return None
+    return datetime.fromisoformat(at).timestamp() + rest

@@ -155,7 +155,7 @@ class Process:
                 raise StepFailed(f"{self.name} is not ready after {seconds:.0f} s. {last_lines(self.log)}")
             time.sleep(_POLL_SECONDS)
 
-    def stop(self, seconds: float = 10.0) -> None:
+    def stop(self, seconds: float = 30.0) -> None:
         """End the program politely (SIGTERM); kill it if it is still there after `seconds`."""
         identity = self.identity
         if identity:

@@ -65,12 +65,21 @@ class Life:
             return False
         if self.disturb and not self._disturbed:
             if phase == "Running":  # a pod that goes before is simply made again
-                self._disturbed = True
-                self.api.delete(self._pod_path(running[-1]))
+                self._disturbed = self._deleted(running[-1])
         elif not self.train_on and (not self.disturb or _attempt(running[0]) > 1):
             for pod in running:
                 self._end(pod)
         return False
+
+    def _deleted(self, pod: Json) -> bool:
+        """Delete a pod; False where it went since it was seen."""
+        try:
+            self.api.delete(self._pod_path(pod))
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            return False
+        return True
 
     def _end(self, pod: Json) -> None:
         """Have a pod's container end; one that went since it was seen is looked at again at the next push."""

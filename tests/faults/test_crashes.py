@@ -65,6 +65,7 @@ def _check_rest(cluster: ControlPlane, keeper: Keeper, lives: list[Life]) -> Non
     keeper.process.wait_ready()
     for life in lives:
         cluster.api.delete(f"/api/v1/namespaces/{life.namespace}/pods")
+    until("all pods to go", lambda: not any(life.pods() for life in lives))
     assert at_rest(versions) == ended
     for life in lives:
         assert life.pods() == []

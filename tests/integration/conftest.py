@@ -21,7 +21,7 @@ def site() -> Iterator[Site]:
         for namespace in (OPERATOR_NAMESPACE, _JOBS):
             cluster.kubectl("create", "namespace", namespace)
         until(lambda: _has_account(cluster), "the namespace's account")
-        started = start_operator(cluster)
+        started = start_operator(cluster, module=("tests.integration.quick_operator",))
         yield started
         started.operator.stop()
 

@@ -71,16 +71,18 @@ class Site:
 
 
 def start_operator(
-    cluster: ControlPlane, name: str = "operator", settings: dict[str, str] | None = None
+    cluster: ControlPlane,
+    settings: dict[str, str] | None = None,
+    module: tuple[str, ...] = ("loadstar", "run"),
 ) -> Site:
-    """An operator with the endpoint on a free port, ready."""
+    """An operator with the endpoint on a free port, ready; `module` is what Python runs."""
     port, serving = free_port(cluster), free_port(cluster)
     own = {
         "LOADSTAR_PROGRESS_URL": f"https://{cluster.address}:{port}",
         "LOADSTAR_PROGRESS_PORT": str(port),
         "LOADSTAR_SERVING_PORT": str(serving),
     }
-    operator = operator_process(cluster, {**own, **(settings or {})}, name)
+    operator = operator_process(cluster, {**own, **(settings or {})}, module=module)
     operator.start()
     return Site(cluster, operator, port, serving)
 

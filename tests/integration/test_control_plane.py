@@ -126,10 +126,11 @@ def test_ctrl_c_ends_the_cluster(name: str) -> None:
 def _owned_elsewhere(name: str) -> tuple[subprocess.Popen[str], list[Identity]]:
     """A control plane of another Python process, which holds it until it gets a signal."""
     program = (
-        "import signal, sys; from tests.cluster.controlplane import ControlPlane\n"
+        "import signal, time; from tests.cluster.controlplane import ControlPlane\n"
         # Whatever started the tests may have had Ctrl-C ignored, as a shell does for what runs in its background.
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        f"with ControlPlane.start({name!r}): print('up', flush=True); signal.pause()"
+        # Not signal.pause(): a signal that came right before it would be seen only at the next one.
+        f"with ControlPlane.start({name!r}):\n  print('up', flush=True)\n  while True: time.sleep(0.1)"
     )
     owner = subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

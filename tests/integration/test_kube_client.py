@@ -1,19 +1,18 @@
 """The client against a real API server."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from loadstar.api.crd import custom_resource_definition
 from loadstar.clients.connection import connect
 from loadstar.clients.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from loadstar.clients.kube import Kube, Limits
 from loadstar.clients.resources import NAMESPACES, PODS, SERVICES, TRAINING_JOBS
 from tests.cluster.fixtures import Cluster
+from tests.integration.crd import install_crd
 
 pytestmark = pytest.mark.controlplane
 
@@ -106,9 +105,7 @@ async def test_an_object_in_a_namespace_that_is_not_there_is_not_found(kube: Kub
 @pytest.fixture
 async def job(kube: Kube, control_plane: Cluster, namespace: str) -> dict[str, Any]:
     """A TrainingJob on the server."""
-    crd = custom_resource_definition()
-    control_plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(crd))
-    control_plane.kubectl("wait", "--for=condition=Established", f"crd/{crd['metadata']['name']}")
+    install_crd(control_plane)
     body = {
         "apiVersion": TRAINING_JOBS.api_version,
         "kind": TRAINING_JOBS.kind,

@@ -121,7 +121,8 @@ def test_the_simulator_refuses_a_node_that_it_does_not_have(pair: Pair) -> None:
 
 
 async def test_the_operators_client_reads_each_nodes_load(pair: Pair) -> None:
-    async with Prometheus(Endpoint(pair.monitoring.url), scrape_seconds=1) as client:
+    # Scraped every second; a busy machine misses some, so the windows are as for every ten.
+    async with Prometheus(Endpoint(pair.monitoring.url), scrape_seconds=10) as client:
         readings = await client.latest(NodeNames(frozenset({pair.a, pair.b}), {}), time.time())
 
     loads = {node: sample.value for node, sample in readings.samples[Signal.GPU].items()}

@@ -50,7 +50,7 @@ def test_of_many_reports_the_last_is_never_lost(job: RunningJob) -> None:
     token = job.token()
     codes = {job.report(token, progressPercentage=percent).code for percent in range(1, 9)}
     assert codes == {200}
-    until(lambda: _progress(job) == 8, "the last report in the status", seconds=30)
+    until(lambda: _progress(job) == 8, "the last report in the status")
 
 
 def test_an_older_report_does_not_overwrite_a_newer_one(job: RunningJob) -> None:
@@ -151,7 +151,7 @@ def test_reports_disturb_neither_the_job_nor_its_status(job: RunningJob) -> None
     token = job.token()
     for percent in range(3):
         job.report(token, progressPercentage=percent)
-    until(lambda: _progress(job) == 2, "the report in the status", seconds=30)
+    until(lambda: _progress(job) == 2, "the report in the status")
     owners = {
         entry["manager"]: set(entry["fieldsV1"]["f:status"])
         for entry in job.job["metadata"]["managedFields"]
@@ -167,7 +167,7 @@ def test_a_restarted_operator_is_trusted_by_running_pods_and_goes_on(site: Site)
     token = job.token()
     job.report(token, progressPercentage=40, metrics={"loss": 2})
     until(lambda: _progress(job) == 40, "the report in the status")
-    until(lambda: "configMap" in job.status["curves"], "its points are kept", seconds=60)
+    until(lambda: "configMap" in job.status["curves"], "its points are kept")
     site.operator.kill()
     site.operator.start()
     late = job.report(token, at=earlier(600), progressPercentage=1)
@@ -177,7 +177,7 @@ def test_a_restarted_operator_is_trusted_by_running_pods_and_goes_on(site: Site)
     assert job.status["curves"]["metrics"][0]["min"] == "2"
     before = job.curves()
     assert before is not None
-    [first] = json.loads(before["data"]["curves.json"])["metrics"]["loss"]
+    first, *_ = json.loads(before["data"]["curves.json"])["metrics"]["loss"]
     job.end(exit_code=65)
     until(lambda: len(_points(job)) == 2, "the points of both")
     assert _points(job)[0] == first

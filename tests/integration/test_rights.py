@@ -212,16 +212,16 @@ def test_the_operators_rights_suffice_for_reports_and_keep_its_certificates(
     secret = f"/api/v1/namespaces/{NAMESPACE}/secrets/loadstar-progress-tls"
     port = free_port(cluster)
     with _operator(cluster, tmp_path, port) as operator:
-        path = _apply(cluster, place, "reports")
+        path = _apply(cluster, place, "reports", runPolicy={})
         until(lambda: _condition(cluster, path, "Running") == "True", "running")
         assert _report(cluster, port, path) == 200
         until(lambda: "trainerStatus" in cluster.api.get(path)["status"], "the report in the status")
+        _finish(cluster, path)
         curves = f"/api/v1/namespaces/{place}/configmaps/reports-curves"
-        until(lambda: not _gone(cluster, curves), "the curves")
+        until(lambda: not _gone(cluster, curves), "the curves, which the end of the job has written at once")
         kept = cluster.api.get(secret)["data"]
         assert set(kept) == {"ca.crt", "ca.key", "tls.crt", "tls.key"}
         assert "orbidden" not in operator.log.read_text()
-        _finish(cluster, path)
     with _operator(cluster, tmp_path):
         assert cluster.api.get(secret)["data"] == kept
 

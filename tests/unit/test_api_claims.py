@@ -84,12 +84,12 @@ def test_terms_by_fields_hold_nowhere_as_for_kube_scheduler() -> None:
 def test_a_job_names_each_of_its_claims_once() -> None:
     named = job(
         dataset={"builtin": None, "uri": "pvc://data/iris.csv"},
-        checkpoint={"uri": "pvc://work/runs"},
+        checkpoint={"uri": "pvc://runs/runs"},
         export={"uri": "pvc://models"},
-        model={"initialWeights": {"uri": "pvc://work/base.safetensors"}},
+        model={"initialWeights": {"uri": "pvc://runs/base.safetensors"}},
         trainer={"volumes": [{"claim": "extra", "mountPath": "/a"}, {"secret": "key", "mountPath": "/b"}]},
     )
-    assert named.spec.claims == ("data", "extra", "models", "work")
+    assert named.spec.claims == ("data", "extra", "models", "runs")
 
 
 def test_places_that_are_no_claims_are_not_named() -> None:

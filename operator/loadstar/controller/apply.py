@@ -73,15 +73,17 @@ class Applier:
         self.caches.adopt(job, await self.kube.list(PODS, namespace, label_selector=selector))
 
     async def act(self, key: Key, tracked: Tracked, actions: tuple[Action, ...]) -> None:
-        """Carry the actions out. Raises LaunchRefused where a create can't succeed by trying again at once."""
-        for action in actions:
-            if isinstance(action, CreateService):
-                await self._create_service(tracked)
-        rest = [action for action in actions if not isinstance(action, CreateService)]
-        results = await asyncio.gather(*(self._act(key, tracked, a) for a in rest), return_exceptions=True)
-        errors = [result for result in results if isinstance(result, BaseException)]
-        if errors:
-            raise next((error for error in errors if isinstance(error, LaunchRefused)), errors[0])
+        """Carry the actions out, services before the pods that they lead to.
+
+        Raises LaunchRefused where a create can't succeed by trying again at once.
+        """
+        services = [action for action in actions if isinstance(action, CreateService)]
+        for together in (services, [action for action in actions if action not in services]):
+            todo = (self._act(key, tracked, action) for action in together)
+            results = await asyncio.gather(*todo, return_exceptions=True)
+            errors = [result for result in results if isinstance(result, BaseException)]
+            if errors:
+                raise next((error for error in errors if isinstance(error, LaunchRefused)), errors[0])
 
     async def _act(self, key: Key, tracked: Tracked, action: Action) -> None:
         namespace, name = key
@@ -94,12 +96,8 @@ class Applier:
             case DeleteJob():
                 await self.kube.delete(TRAINING_JOBS, name, namespace, uid=tracked.uid)
             case CreateService():
-                raise AssertionError("services are made before everything else")
+                await self._create(SERVICES, build_service(_parsed(tracked)), tracked)
         self.count(type(action).__name__)
-
-    async def _create_service(self, tracked: Tracked) -> None:
-        job = _parsed(tracked)
-        await self._create(SERVICES, build_service(job), tracked)
 
     async def _create_pod(self, tracked: Tracked, action: CreatePod) -> None:
         seen = self.caches.nodes.get(action.node)

@@ -355,6 +355,32 @@ def test_a_split_gang_says_what_the_split_costs_it() -> None:
     assert outcome.score == pytest.approx(sum(outcome.ranks[2].terms.values()))
 
 
+# --- nodes that will be whole --------------------------------------------------------------------------------------
+
+
+def drained(job: Job, whole_in: list[float], taken: int = 4) -> Placement:
+    """Placed on nodes of 8 GPUs of which so many are taken, and that are expected to be whole then."""
+    nodes = racked(*[""] * len(whole_in))
+    snapshot = Snapshot(nodes, {node.name: Resources(gpus=taken) for node in nodes})
+    criteria = Criteria(GPU_ONLY, whole_in=np.array(whole_in))
+    loads = Given(make_node_loads([0.0] * len(nodes)), snapshot)
+    outcome = Placer(snapshot, loads, criteria, NOW).place(job)
+    assert isinstance(outcome, Placement)
+    return outcome
+
+
+def test_a_small_job_goes_where_no_whole_node_is_lost_by_it() -> None:
+    outcome = drained(make_job(), [600.0, 7200.0])
+    assert outcome.ranks[0].node == "node-1"
+    # half of the GPUs are taken
+    assert outcome.ranks[0].terms["drain"] == pytest.approx(-0.1 * 0.5**2 * np.exp(-7200 / 1200))
+
+
+def test_a_job_that_takes_all_of_a_node_does_not_mind() -> None:
+    [rank] = drained(make_job(gpus=8), [0.0], taken=0).ranks
+    assert rank.terms["drain"] == 0.0
+
+
 # --- what is told --------------------------------------------------------------------------------------------------
 
 

@@ -27,7 +27,8 @@ class Weights:
 
     The overload term alone is flat below θ, so that any two calm nodes would tie; the load term ranks those too. It is
     small: a calm node is no better for being calmer, but spreading jobs for it leaves no node free for large ones.
-    `fragmentation` is the weight in a full cluster; it goes with the square of the share of GPUs that are taken.
+    `fragmentation` and `drain` are weights in a full cluster; they go with the square of the share of GPUs that are
+    taken.
     """
 
     signals: Mapping[Signal, float]
@@ -35,6 +36,7 @@ class Weights:
     overload: float = 1.0
     load: float = 0.001
     fragmentation: float = 0.1
+    drain: float = 0.1
     network_split: float = 0.1
     watts: float = 0.02
     health: float = 0.1

@@ -19,6 +19,8 @@ EVERYWHERE: slice = slice(None)
 
 OCCUPANCY_STEPS = 20
 """A change of occupancy by less than a twentieth changes no score, so that few nodes have to be worked out anew."""
+DRAIN_SECONDS = 1200.0
+"""A node that will be whole this much later is worth keeping free only a third as much."""
 LEAST_OCCUPANCY = 0.2
 """Below it, fragmentation weighs as if so much were taken: even an empty cluster is filled node by node."""
 
@@ -29,12 +31,14 @@ class Criteria:
 
     Without `fragmentation` (the usual requests of this cluster) what stays free on a node stands for it. `levels` are
     labels of the topology, nearest first: a gang that wishes nothing else is kept together on the first one that any
-    node has.
+    node has. `whole_in` are the seconds until all of a node's GPUs are expected to be free, 0 where they are; it is
+    read anew for nodes that changed. None: nobody knows.
     """
 
     weights: Weights
     fragmentation: Fragmentation | None = None
     levels: tuple[str, ...] = ()
+    whole_in: Array | None = None
 
 
 def alike(job: Job, expected: Expected) -> Hashable:
@@ -72,7 +76,7 @@ class Shape:
         self._ask = Ask(job.request.cpu, job.request.memory, job.request.gpus)
         most = snapshot.allocatable[:, [CPU, GPUS]].max(axis=0, initial=1).tolist()
         self._largest = most[0], MILLI * most[1]
-        self._weight = self._fragmentation_weight()
+        self._crowding = self._crowded()
         self._numbers = np.arange(len(snapshot.nodes))
         self.loads = expected.loads(job.scheduling)
         self.codes, self.scores = self._evaluate(EVERYWHERE)
@@ -92,21 +96,21 @@ class Shape:
         seen = len(self._snapshot.changes)
         if self._seen == seen:
             return
-        weight = self._fragmentation_weight()
+        crowding = self._crowded()
         rows: Some = EVERYWHERE
-        if weight == self._weight:
+        if crowding == self._crowding:
             rows = np.array(sorted(set(self._snapshot.changes[self._seen :])), dtype=np.intp)
-        self._weight, self._seen = weight, seen
+        self._crowding, self._seen = crowding, seen
         self.loads = self._expected.loads(self._job.scheduling)
         codes, scores = self._evaluate(rows)
         self.codes[rows] = codes
         self.scores.update(rows, scores)
         self.keys[rows] = self._keys(rows, codes, scores)
 
-    def _fragmentation_weight(self) -> float:
-        """With the square of occupancy, in steps: few GPUs left are worth more to jobs that need several."""
+    def _crowded(self) -> float:
+        """The square of occupancy, in steps: the fewer GPUs are left, the more those are worth that lie together."""
         taken = round(self._snapshot.occupancy() * OCCUPANCY_STEPS) / OCCUPANCY_STEPS
-        return self._criteria.weights.fragmentation * max(taken, LEAST_OCCUPANCY) ** 2
+        return max(taken, LEAST_OCCUPANCY) ** 2
 
     def _evaluate(self, rows: Some) -> tuple[filters.Codes, Scores]:
         """Refusals and scores of these rows; refused ones need no score, and on a full cluster they are most."""
@@ -123,11 +127,12 @@ class Shape:
     def _score(self, rows: Some, loads: NodeLoads) -> Scores:
         match self._job.scheduling.policy:
             case Policy.PREDICTIVE:
+                weights = self._criteria.weights
                 others = {name: values[rows] for name, values in self._others.items()}
-                fragmentation = self._weight * self._fragmentation(rows)
-                return score.predictive(
-                    loads, self._own_use[rows], fragmentation, self._criteria.weights, others
-                )
+                if self._criteria.whole_in is not None and self._job.request.gpus:
+                    others["drain"] = -weights.drain * self._crowding * self._drained(rows)
+                fragmentation = weights.fragmentation * self._crowding * self._fragmentation(rows)
+                return score.predictive(loads, self._own_use[rows], fragmentation, weights, others)
             case Policy.FEEDBACK:
                 return score.plain_feedback(loads)
             case Policy.LEAST_LOADED:
@@ -145,6 +150,12 @@ class Shape:
         growth = np.where(gpus >= request.gpus, growth, 0.0)
         # In the scale of its light weight for what is left free, so that one weight serves with tables and without.
         return packing_cost(growth, cpu, MILLI * gpus, self._largest) / LEFTOVER
+
+    def _drained(self, rows: Some) -> Array:
+        """How near each node is to being whole, 1 where it is; 0 for a rank that takes all of its GPUs."""
+        assert self._criteria.whole_in is not None
+        near = np.exp(-self._criteria.whole_in[rows] / DRAIN_SECONDS)
+        return np.where(self._snapshot.allocatable[rows, GPUS] > self._job.request.gpus, near, 0.0)
 
     def _left_free(self, rows: Some) -> Array:
         """The share of each node's GPUs, of the kind that is asked for, that would stay free."""

@@ -25,7 +25,7 @@ def test_the_committed_reference_is_the_generated_one() -> None:
         "| `model` | object | *Fixed.* The network to train. Needed, except for one's own program. |",
         "| `cpu` | quantity | CPU that each pod is guaranteed",
         "| `startTime` | time | When the first attempt started. |",
-        "- model.type cnn needs images",
+        "- spec.model.type: model.type cnn needs images",
         "Its pods are named \\<job>-\\<attempt>-\\<rank>.",
     ],
 )

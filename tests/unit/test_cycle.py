@@ -10,6 +10,7 @@ from loadstar.controller.board import Board
 from loadstar.controller.caches import Caches, Key
 from loadstar.controller.cycle import Cycle
 from loadstar.controller.gangs import GangWatch
+from loadstar.controller.queueing import QueueWatch
 from loadstar.controller.workqueue import WorkQueue
 from loadstar.core.jobs import Job, Phase, Placement, Policy, RankPlacement
 from loadstar.core.placement import Unplaceable
@@ -50,6 +51,7 @@ class Stage:
             make_loads,
             GangWatch(self.caches, self.board, lambda: NOW).commitments,
             lambda _: self.known,
+            QueueWatch(self.caches, self.board, lambda: NOW),
             lambda: NOW,
             lambda *_: None,
         )

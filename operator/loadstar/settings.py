@@ -71,7 +71,7 @@ class Settings(BaseModel):
     prometheus_ca_file: str = ""
     """File with the CA that signed Prometheus's certificate; empty means the system's CAs."""
     metrics_interval_seconds: Seconds = 10.0
-    """Between two rounds of queries: five cheap ones, however many nodes there are. The DCGM exporter renews its
+    """Between two rounds of queries: six cheap ones, however many nodes there are. The DCGM exporter renews its
     values every 30 s at most, but a Prometheus that went away should be noticed, and said, sooner."""
     scrape_interval_seconds: Seconds = 30.0
     """How often Prometheus scrapes the nodes; the windows of the queries and freshness are counted in it."""
@@ -93,6 +93,9 @@ class Settings(BaseModel):
     """Share of host memory in a node's load."""
     hot_threshold: Share = 0.8
     """Load above which a node counts as hot; the score charges what is expected beyond it."""
+    topology_levels: tuple[str, ...] = ("nvidia.com/gpu.clique", "topology.kubernetes.io/zone")
+    """Node labels by which a gang that wishes nothing else is kept together, separated by commas, nearest first; the
+    first one that any node has counts. Empty: none."""
 
     queue_order: Order = Order.FIRST_COME
     """Who is next among jobs of one priority and group: firstCome, or shortestExpected, by which short jobs get the
@@ -163,7 +166,7 @@ class Settings(BaseModel):
             Signal.MEMORY: self.memory_weight,
         }
 
-    @field_validator("watch_namespaces", mode="before")
+    @field_validator("watch_namespaces", "topology_levels", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if not isinstance(value, str):

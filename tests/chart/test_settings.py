@@ -27,6 +27,7 @@ _EVERYTHING: Object = {
         "hotThreshold": 0.9,
         "weights": {"gpu": 0.4, "gpuMemory": 0.3, "cpu": 0.25, "memory": 0},
     },
+    "topologyLevels": ["example.com/rack", "zone"],
     "queue": {
         "order": "shortestExpected",
         "weights": {"research": 2, "students": 0.5},
@@ -56,6 +57,7 @@ _CHOSEN = {
     "stale_seconds": 301.5,
     "warmup_seconds": 0,
     "hot_threshold": 0.9,
+    "topology_levels": ("example.com/rack", "zone"),
     "gpu_weight": 0.4,
     "gpu_memory_weight": 0.3,
     "cpu_weight": 0.25,

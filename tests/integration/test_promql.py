@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from loadstar.clients.promql import freshness_query, signal_queries
+from loadstar.clients.promql import freshness_query, signal_queries, vitals_query
 from loadstar.core.load import Signal
 from tests.cluster import prometheus_package
 
@@ -138,3 +138,35 @@ def test_freshness_is_the_time_of_the_oldest_series_behind_each_signal(evaluate:
         f'{{{host},signal="memory"}}': 300,
     }
     evaluate(freshness_query(), series, expected)
+
+
+XIDS, CELSIUS, REMAP = "DCGM_FI_DEV_XID_ERRORS", "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_ROW_REMAP_FAILURE"
+
+
+def test_an_xid_error_is_told_while_it_is_new(evaluate: Any) -> None:
+    series = {
+        gpu(XIDS, "1"): "0x5 79x5",
+        gpu(XIDS, "2"): "0x5 79x5",
+        gpu(XIDS, "3"): "0x5 31x5",
+        gpu(XIDS, "4"): "48x10",
+        gpu(XIDS, "5"): "48x5 0x5",
+    }
+    node = 'Hostname="a",instance="i:1",vital="xid"'
+    evaluate(vitals_query(), series, {f'{{{node},xid="79"}}': 2, f'{{{node},xid="31"}}': 1})
+
+
+def test_the_worst_gpu_speaks_for_its_node(evaluate: Any) -> None:
+    free, watts = "DCGM_FI_DEV_FB_FREE", "DCGM_FI_DEV_POWER_USAGE"
+    series = {
+        gpu(metric, uuid): f"{value}x10"
+        for metric, values in {
+            CELSIUS: (60, 84, 9223372036854775794),
+            REMAP: (0, 1, 0),
+            free: (1000, 30, 500),
+            watts: (61.5, 300, 120),
+        }.items()
+        for uuid, value in zip("123", values, strict=True)
+    }
+    told = {"temperature": 84, "rowRemapFailure": 1, "freeMemory": 30, "leastWatts": 61.5, "mostWatts": 300}
+    expected = {f'{{Hostname="a",instance="i:1",vital="{vital}"}}': value for vital, value in told.items()}
+    evaluate(vitals_query(), series, expected)

@@ -7,8 +7,10 @@ import pytest
 
 from loadstar.clients.prometheus import History, Readings
 from loadstar.clients.series import NodeNames
+from loadstar.clients.vitals import Vitals
 from loadstar.controller.caches import Caches
 from loadstar.controller.load import LoadWatch
+from loadstar.core.health import Health
 from loadstar.core.load import FreshnessPolicy, Sample, Samples, Signal
 from tests.builders import GPU, GPU_ONLY, NOW, make_forecaster
 from tests.unit import raw
@@ -20,7 +22,12 @@ class Answers:
 
     readings: Readings = field(default_factory=lambda: Readings({}))
     past: History = field(default_factory=lambda: History({}))
+    vital: Vitals = field(default_factory=Vitals)
     asked: list[tuple[Any, ...]] = field(default_factory=list)
+
+    async def vitals(self, nodes: NodeNames) -> Vitals:
+        assert nodes.names
+        return self.vital
 
     async def latest(self, nodes: NodeNames, now: float) -> Readings:
         self.asked.append((nodes, now))
@@ -122,3 +129,26 @@ async def test_a_signal_without_history_does_not_spoil_the_others() -> None:
     loads = watch(Answers(past=past))
     await loads.warm_up(1800.0, 30.0)
     assert loads.forecaster.forecast(["node-a"], 300.0, NOW).current[0, GPU] == 0.4
+
+
+async def test_how_gpus_are_is_asked_for_with_their_load() -> None:
+    ill = Health(xids=frozenset({79}))
+    answers = Answers(Readings(gpu(node_a=0.4)), vital=Vitals({"node-a": ill}))
+    loads = watch(answers)
+    assert loads.vitals() == {}
+    await loads.refresh()
+    assert loads.vitals() == {"node-a": ill}
+
+
+def test_a_cycle_knows_what_jobs_usually_ask_for_without_any_metrics() -> None:
+    loads = watch(None).loads()
+    assert loads.fragmentation is not None
+    assert loads.fragmentation.products == ("",)
+
+
+def test_what_is_usual_is_worked_out_anew_only_now_and_then() -> None:
+    loads = watch(None)
+    first = loads.loads().fragmentation
+    assert loads.loads().fragmentation is first
+    loads.clock = lambda: NOW + 60
+    assert loads.loads().fragmentation is not first

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from loadstar.core.fragmentation import Ask, Fragmentation, Mix
 from loadstar.core.health import Health
 from loadstar.core.jobs import Job, Placement, Policy, Scheduling
 from loadstar.core.placement import Given, Placer
@@ -379,6 +380,35 @@ def test_a_small_job_goes_where_no_whole_node_is_lost_by_it() -> None:
 def test_a_job_that_takes_all_of_a_node_does_not_mind() -> None:
     [rank] = drained(make_job(gpus=8), [0.0], taken=0).ranks
     assert rank.terms["drain"] == 0.0
+
+
+# --- usual requests ------------------------------------------------------------------------------------------------
+
+
+def test_a_rank_goes_where_what_is_left_is_of_use_to_the_usual_jobs() -> None:
+    tables = Fragmentation(Mix.typical({Ask(gpus=4): 1.0}), [""])
+    taken = {"node-0": Resources(gpus=3), "node-1": Resources(gpus=2)}
+    snapshot = Snapshot(racked("", ""), taken)
+    loads = Given(make_node_loads([0.0, 0.0]), snapshot)
+
+    def chosen(criteria: Criteria) -> str:
+        outcome = Placer(snapshot, loads, criteria, NOW).place(make_job())
+        assert isinstance(outcome, Placement)
+        return outcome.ranks[0].node
+
+    assert chosen(Criteria(GPU_ONLY)) == "node-0", "the better fit"
+    assert chosen(Criteria(GPU_ONLY, tables)) == "node-0", "5 left to 4 are still of use, 6 to 5 as well"
+    taken["node-0"] = Resources(gpus=4)
+    snapshot = Snapshot(racked("", ""), taken)
+    assert chosen(Criteria(GPU_ONLY, tables)) == "node-1", "4 are a job's, of 3 nobody can make use"
+
+
+def test_a_product_that_the_tables_do_not_know_is_no_obstacle() -> None:
+    tables = Fragmentation(Mix.typical({Ask(gpus=4): 1.0}), [""])
+    snapshot = Snapshot([make_node("a", gpu_product="brand-new")], {})
+    loads = Given(make_node_loads([0.0]), snapshot)
+    outcome = Placer(snapshot, loads, Criteria(GPU_ONLY, tables), NOW).place(make_job())
+    assert isinstance(outcome, Placement)
 
 
 # --- what is told --------------------------------------------------------------------------------------------------

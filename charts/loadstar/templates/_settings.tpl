@@ -17,6 +17,7 @@ LOADSTAR_FRESH_SCRAPES: {{ .Values.load.freshScrapes | quote }}
 LOADSTAR_STALE_SECONDS: {{ .Values.load.staleSeconds | quote }}
 LOADSTAR_WARMUP_SECONDS: {{ .Values.load.warmupSeconds | quote }}
 LOADSTAR_HOT_THRESHOLD: {{ .Values.load.hotThreshold | quote }}
+LOADSTAR_TOPOLOGY_LEVELS: {{ join "," .Values.topologyLevels | quote }}
 LOADSTAR_GPU_WEIGHT: {{ .Values.load.weights.gpu | quote }}
 LOADSTAR_GPU_MEMORY_WEIGHT: {{ .Values.load.weights.gpuMemory | quote }}
 LOADSTAR_CPU_WEIGHT: {{ .Values.load.weights.cpu | quote }}

@@ -1,4 +1,4 @@
-"""Every node's load from Prometheus: five queries a round, however many nodes there are.
+"""Every node's load and health from Prometheus: six queries a round, however many nodes there are.
 
 A round never raises: metrics must not stand in the way of a launch. What could not be read is missing from
 the samples and explained in `problems`; the caller keeps its last good samples, which age by their own time.
@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from loadstar.clients.errors import MetricsError
-from loadstar.clients.promql import SIGNAL_LABEL, freshness_query, signal_queries
+from loadstar.clients.promql import SIGNAL_LABEL, freshness_query, signal_queries, vitals_query
 from loadstar.clients.queries import Endpoint, QueryApi, Series
 from loadstar.clients.series import NodeNames, locate, share
+from loadstar.clients.vitals import Vitals, read
 from loadstar.core.load import Sample, Signal
 
 
@@ -78,6 +79,13 @@ class Prometheus:
             readings.unmapped[signal] = unmapped
             readings.rejected[signal] = rejected
         return readings
+
+    async def vitals(self, nodes: NodeNames) -> Vitals:
+        """How the nodes' GPUs are now. Never raises: what could not be read is said in `problem`."""
+        try:
+            return read(await self._api.instant(vitals_query()), nodes)
+        except MetricsError as error:
+            return Vitals(problem=str(error))
 
     async def history(self, nodes: NodeNames, start: float, end: float, step: float) -> History:
         """The load of all nodes from `start` to `end` (Unix seconds), every `step` seconds.

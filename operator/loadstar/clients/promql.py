@@ -6,7 +6,15 @@ tell the node (`clients.series` picks among them) and nothing else, so an answer
 
 from typing import Final
 
+from loadstar.core.health import XID_WINDOW_SECONDS
 from loadstar.core.load import Signal
+
+VITAL_LABEL: Final = "vital"
+"""Label of the vitals query's series: what of a node's GPUs the value is."""
+XID_LABEL: Final = "xid"
+"""Label of the vitals query's series about XID errors: the code; the value is how many GPUs it came up on."""
+XID, TEMPERATURE, ROW_REMAP, FREE_MEMORY = "xid", "temperature", "rowRemapFailure", "freeMemory"
+LEAST_WATTS, MOST_WATTS = "leastWatts", "mostWatts"
 
 SIGNAL_LABEL: Final = "signal"
 """Label of the freshness query's series: which signal the timestamp belongs to."""
@@ -22,6 +30,10 @@ _UTILISATION: Final = "DCGM_FI_DEV_GPU_UTIL"
 _USED, _FREE = "DCGM_FI_DEV_FB_USED", "DCGM_FI_DEV_FB_FREE"
 _IDLE: Final = 'node_cpu_seconds_total{mode="idle"}'
 _AVAILABLE, _TOTAL = "node_memory_MemAvailable_bytes", "node_memory_MemTotal_bytes"
+
+_XIDS: Final = "DCGM_FI_DEV_XID_ERRORS"
+"""The last XID error's code, which stays until the next one: that it changed tells that it is new."""
+_CELSIUS, _REMAP, _WATTS = "DCGM_FI_DEV_GPU_TEMP", "DCGM_FI_DEV_ROW_REMAP_FAILURE", "DCGM_FI_DEV_POWER_USAGE"
 
 _BLANK: Final = "9e18"
 """DCGM prints a number just below 2^63 for a field that a GPU does not support."""
@@ -59,6 +71,22 @@ def freshness_query() -> str:
     }
     return " or ".join(
         f'label_replace({query}, "{SIGNAL_LABEL}", "{signal}", "", "")' for signal, query in times.items()
+    )
+
+
+def vitals_query() -> str:
+    """How each node's GPUs are, by label `vital`: the worst GPU's word for each; watts of the least and the most."""
+    new = f"(changes({_XIDS}[{XID_WINDOW_SECONDS:.0f}s]) > 0 and {_XIDS} > 0)"
+    vitals = {
+        XID: f'count_values by ({_GPU_LABELS}) ("{XID_LABEL}", {_XIDS} and {new})',
+        TEMPERATURE: f"max by ({_GPU_LABELS}) ({_CELSIUS} < {_BLANK})",
+        ROW_REMAP: f"max by ({_GPU_LABELS}) ({_REMAP} < {_BLANK})",
+        FREE_MEMORY: f"min by ({_GPU_LABELS}) ({_FREE} < {_BLANK})",
+        LEAST_WATTS: f"min by ({_GPU_LABELS}) ({_WATTS} < {_BLANK})",
+        MOST_WATTS: f"max by ({_GPU_LABELS}) ({_WATTS} < {_BLANK})",
+    }
+    return " or ".join(
+        f'label_replace({query}, "{VITAL_LABEL}", "{vital}", "", "")' for vital, query in vitals.items()
     )
 
 

@@ -176,6 +176,7 @@ def assemble(
         clock=time.time,
         observe=metrics.sampled,
         families=gangs.families,
+        levels=settings.topology_levels,
     )
     books = QueueWatch(
         caches,
@@ -208,6 +209,7 @@ def assemble(
         books,
         time.time,
         metrics.cycled,
+        load.vitals,
     )
     relist = Relist(kube, caches, queue, board, frozenset(settings.watch_namespaces))
     operator = Operator(

@@ -1,10 +1,11 @@
 """What is taken from every node: by gangs from the moment they are decided, by other pods as they are seen."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from loadstar.api.observe import ObservedPod
 from loadstar.controller.caches import Caches, Tracked
+from loadstar.core.health import Health
 from loadstar.core.jobs import Job, Phase, Placement
 from loadstar.core.pods import Pod
 from loadstar.core.resources import Resources
@@ -14,8 +15,8 @@ Assumed = Iterable[tuple[Job, Placement]]
 """Placements that the cycle has offered and that no job's state holds yet."""
 
 
-def snapshot(caches: Caches, assumed: Assumed) -> Snapshot:
-    """Nodes with what is free.
+def snapshot(caches: Caches, assumed: Assumed, health: Mapping[str, Health] | None = None) -> Snapshot:
+    """Nodes with what is free, and how they are.
 
     A gang's rank counts by its placement until its pod is over, whether the pod is seen yet or not; every other pod
     that is bound to a node counts by its own request until it is over.
@@ -32,7 +33,7 @@ def snapshot(caches: Caches, assumed: Assumed) -> Snapshot:
     for seen in caches.pods.values():
         if seen.node is not None and not seen.terminal and not _in_current_gang(caches, seen):
             requested[seen.node] += seen.request
-    return Snapshot((seen.node for seen in caches.nodes.values()), requested)
+    return Snapshot((seen.node for seen in caches.nodes.values()), requested, health)
 
 
 def placed(caches: Caches) -> Iterator[tuple[Tracked, Job, Placement]]:

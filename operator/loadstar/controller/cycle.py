@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from loadstar.controller import capacity
@@ -12,6 +12,7 @@ from loadstar.controller.caches import Caches, Key
 from loadstar.controller.queueing import QueueWatch
 from loadstar.controller.workqueue import WorkQueue
 from loadstar.core.commitments import Commitment
+from loadstar.core.health import Health
 from loadstar.core.jobs import Job, Placement, Policy
 from loadstar.core.plan import Loads, Offer, Turn, plan
 from loadstar.core.volumes import Volume
@@ -46,6 +47,8 @@ class Cycle:
     clock: Callable[[], float]
     observe: Callable[[float, dict[str, Offer]], None]
     """(seconds, offers), told of each cycle."""
+    vitals: Callable[[], Mapping[str, Health]] = dict
+    """How nodes' GPUs are, of those of which it is known."""
     _turn: Turn | None = field(default=None)
 
     async def run(self) -> None:
@@ -67,7 +70,7 @@ class Cycle:
         assumed = self.board.assumed(self.caches)
         offers = plan(
             (job for _, job in waiting),
-            capacity.snapshot(self.caches, assumed),
+            capacity.snapshot(self.caches, assumed, self.vitals()),
             self.commitments(),
             self.loads(),
             self._round_robin(),

@@ -2,20 +2,26 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from loadstar.clients.prometheus import Prometheus
 from loadstar.clients.series import NodeNames
+from loadstar.controller import demand
 from loadstar.controller.caches import Caches
+from loadstar.controller.vitals import VitalSigns
 from loadstar.core.families import Families
 from loadstar.core.forecast import Forecaster
+from loadstar.core.fragmentation import Fragmentation
+from loadstar.core.health import Health
 from loadstar.core.load import FreshnessPolicy, Sample, Samples, Signal
 from loadstar.core.plan import Loads, MetricsHealth
 from loadstar.core.score import Weights
 
 log = logging.getLogger(__name__)
 
+DEMAND_SECONDS = 60.0
+"""Between two looks at what jobs usually ask for."""
 NOT_CONFIGURED = MetricsHealth(
     False,
     "NotConfigured",
@@ -38,11 +44,39 @@ class LoadWatch:
     forecaster: Forecaster = field(default_factory=Forecaster)
     families: Families = field(default_factory=Families)
     """What is learned of families of jobs, by whoever learns it."""
+    levels: tuple[str, ...] = ()
+    """Node labels of the topology, nearest first."""
     health: MetricsHealth = NOT_CONFIGURED
+    signs: VitalSigns = field(init=False)
+    _demand: tuple[float, Fragmentation] | None = None
+
+    def __post_init__(self) -> None:
+        self.signs = VitalSigns(self.freshness.missing_seconds)
 
     def loads(self) -> Loads:
         """What a cycle may use now."""
-        return Loads(self.forecaster, self.freshness, self.weights, self.health, self.families)
+        return Loads(
+            self.forecaster,
+            self.freshness,
+            self.weights,
+            self.health,
+            self.families,
+            self._usual(),
+            self.levels,
+        )
+
+    def vitals(self) -> Mapping[str, Health]:
+        """How the nodes' GPUs are, as far as that is known now."""
+        return self.signs.now(self.clock())
+
+    def _usual(self) -> Fragmentation:
+        """The usual requests, worked out anew now and then."""
+        now = self.clock()
+        if self._demand is None or now - self._demand[0] >= DEMAND_SECONDS:
+            jobs = (tracked.job for tracked in self.caches.jobs.values())
+            nodes = (seen.node for seen in self.caches.nodes.values())
+            self._demand = now, demand.fragmentation((job for job in jobs if job is not None), nodes)
+        return self._demand[1]
 
     async def warm_up(self, seconds: float, step: float) -> None:
         """Feed the forecaster with history, so that the first placements see trends already."""
@@ -67,7 +101,10 @@ class LoadWatch:
         if self.prometheus is None:
             return
         now = self.clock()
-        readings = await self.prometheus.latest(self._names(), now)
+        readings, vitals = await asyncio.gather(
+            self.prometheus.latest(self._names(), now), self.prometheus.vitals(self._names())
+        )
+        self.signs.take(vitals, now, self.caches.nodes)
         self.forecaster.observe(readings.samples)
         self.forecaster.keep(self.caches.nodes)
         health = self._judge(readings.samples, readings.problems)

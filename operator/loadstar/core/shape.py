@@ -72,7 +72,8 @@ class Shape:
         self._nature = filters.by_nature(job, snapshot)
         self._own_use = expected.own_use(job)
         self._others = _other_terms(job, snapshot, criteria.weights)
-        self._kinds = _product_numbers(criteria.fragmentation, snapshot)
+        tables = criteria.fragmentation
+        self._kinds = None if tables is None else _product_numbers(tables, snapshot)
         self._ask = Ask(job.request.cpu, job.request.memory, job.request.gpus)
         most = snapshot.allocatable[:, [CPU, GPUS]].max(axis=0, initial=1).tolist()
         self._largest = most[0], MILLI * most[1]
@@ -143,7 +144,7 @@ class Shape:
     def _fragmentation(self, rows: Some) -> Array:
         """What a rank costs the jobs to come, as the share of a node's GPUs that stay free but of little use."""
         tables, free, request = self._criteria.fragmentation, self._snapshot.free, self._job.request
-        if tables is None or request.devices:
+        if tables is None or self._kinds is None or request.devices:
             return self._left_free(rows)
         gpus, cpu = free[rows, GPUS], free[rows, CPU]
         growth = tables.whole_growth(self._ask, cpu, free[rows, MEMORY], gpus, self._kinds[rows])
@@ -167,11 +168,11 @@ class Shape:
         return np.asarray(np.clip(share, 0.0, 1.0))
 
 
-def _product_numbers(tables: Fragmentation | None, snapshot: Snapshot) -> Rows:
+def _product_numbers(tables: Fragmentation, snapshot: Snapshot) -> Rows | None:
+    """The numbers by which the tables know the nodes' products; None where there is one that they don't know."""
     products = snapshot.fleet.products
-    if tables is None or not products.values:
-        return products.codes
-    return tables.kinds([product or "" for product in products.values])[products.codes]
+    names = [product or "" for product in products.values]
+    return tables.kinds(names)[products.codes] if set(names) <= set(tables.products) else None
 
 
 def _other_terms(job: Job, snapshot: Snapshot, weights: Weights) -> Mapping[str, Array]:

@@ -1,6 +1,6 @@
 """The picture of load that one cycle decides by, kept true as gangs are placed."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Protocol
 
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 class Forecaster(Protocol):
     """Whoever forecasts the nodes' signals."""
 
-    def forecast(self, nodes: tuple[str, ...], horizon_seconds: float, now: float) -> Forecast:
+    def forecast(self, nodes: Sequence[str], horizon_seconds: float, now: float) -> Forecast:
         """Of these nodes, in their order."""
         ...
 

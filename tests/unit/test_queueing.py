@@ -64,11 +64,10 @@ class Stage:
 
     def put(self, name: str, gpus: int, state: JobState | None = None, **scheduling: Any) -> Tracked:
         """A job of that name, in a state; without one it is new."""
-        body = raw.job(
-            uid=f"uid-{name}",
-            trainer={"resourcesPerNode": {"nvidia.com/gpu": gpus}},
-            **({"scheduling": scheduling} if scheduling else {}),
-        )
+        spec: Json = {"trainer": {"resourcesPerNode": {"nvidia.com/gpu": gpus}}}
+        if scheduling:
+            spec["scheduling"] = scheduling
+        body = raw.job(uid=f"uid-{name}", **spec)
         body["metadata"] |= {"name": name}
         tracked = self.caches.jobs[self.caches.put_job(body)]
         tracked.state = state or tracked.state

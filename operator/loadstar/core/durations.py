@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from statistics import fmean
 
+import numpy as np
+from numpy.typing import NDArray
+
 from loadstar.core.jobs import Job
 from loadstar.core.running import GRACE_SECONDS, Running
 
@@ -79,6 +82,15 @@ class Durations:
         recent = islice(reversed(ends.newest), RECENT) if ends else ()
         longer = [length - ran for length in recent if length > ran]
         return fmean(longer) if longer else max(ran, UNKNOWN_SECONDS)
+
+    def remaining_of(self, family: str, ran: NDArray[np.float64]) -> NDArray[np.float64]:
+        """`remaining` for many jobs of one family at once."""
+        ends = self._families.get(family)
+        recent = np.array(list(islice(reversed(ends.newest), RECENT)) if ends else [], dtype=float)
+        left = np.maximum(recent - ran[:, None], 0.0)
+        longer = np.count_nonzero(left, axis=1)
+        mean = left.sum(axis=1) / np.maximum(longer, 1)
+        return np.asarray(np.where(longer > 0, mean, np.maximum(ran, UNKNOWN_SECONDS)))
 
     def length_of(self, job: Job, ran: float = 0.0) -> float | None:
         """How long a job that starts now, and `ran` before, is expected to run: as its family does, and never beyond

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from loadstar.core.ahead import Ahead
 from loadstar.core.backfill import Promises
-from loadstar.core.commitments import Commitment, committed
+from loadstar.core.commitments import Commitment
+from loadstar.core.draining import Array, occupy, whole_in
 from loadstar.core.durations import Durations
 from loadstar.core.fairshare import Usage
 from loadstar.core.families import Families
@@ -100,10 +101,12 @@ def plan(
     """An offer for every waiting job by uid, in the order of the queue. Takes what it places from `snapshot` and moves
     `turn`."""
     waiting, queues = list(waiting), queues or Queues()
-    view = LoadView(snapshot, loads, committed(commitments, snapshot, now, loads.families), now)
+    view = LoadView.begin(snapshot, loads, commitments, now)
+    whole = whole_in(snapshot, queues.running, queues.durations, now)
     cycle = _Cycle(
         queues=queues,
-        placer=Placer(snapshot, view, Criteria(loads.weights, loads.fragmentation, loads.levels), now),
+        placer=Placer(snapshot, view, Criteria(loads.weights, loads.fragmentation, loads.levels, whole), now),
+        whole_in=whole,
         view=view,
         ahead=Ahead(
             snapshot, queues.running, queues.durations, queues.promises, queues.order, queues.ran, now
@@ -138,6 +141,7 @@ class _Cycle:
 
     queues: Queues
     placer: Placer
+    whole_in: Array
     view: LoadView
     ahead: Ahead
     allowance: Allowance
@@ -173,6 +177,7 @@ class _Cycle:
     def _assume(self, job: Job, placement: Placement) -> None:
         """What is placed is assumed at once: its devices are taken, its load is committed."""
         self.placer.assume(job, placement)
+        occupy(self.whole_in, self.placer.snapshot, job, placement, self.queues.durations)
         self.ahead.placed(job, placement)
         self.allowance.take(job)
         if job.scheduling.policy is Policy.ROUND_ROBIN:
@@ -196,6 +201,6 @@ def node_forecasts(
     snapshot: Snapshot, commitments: Iterable[Commitment], loads: Loads, horizon: float, now: float
 ) -> dict[str, float]:
     """Ĉ(t + horizon) of every node, commitments included: what a cycle would rank by now."""
-    view = LoadView(snapshot, loads, committed(commitments, snapshot, now, loads.families), now)
+    view = LoadView.begin(snapshot, loads, commitments, now)
     combined = view.loads(Scheduling(horizon=horizon))
     return {name: float(load) for name, load in zip(snapshot.names, combined.forecast, strict=True)}

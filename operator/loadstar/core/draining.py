@@ -1,0 +1,45 @@
+"""When nodes are expected to be wholly free again: what is placed on one that soon is keeps jobs of whole nodes out."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loadstar.core.durations import UNKNOWN_SECONDS, Durations
+from loadstar.core.jobs import Job, Placement
+from loadstar.core.running import Running
+from loadstar.core.snapshot import GPUS, Snapshot
+
+Array = NDArray[np.float64]
+
+
+def whole_in(snapshot: Snapshot, running: Iterable[Running], durations: Durations, now: float) -> Array:
+    """Seconds until all GPUs of each node are expected to be free, shape (nodes,); 0 where they are.
+
+    A gang's own report of its end counts first, then how long its family lasts. Of pods that are no gang's nothing is
+    known: they go on for UNKNOWN_SECONDS.
+    """
+    seconds = np.zeros(len(snapshot.nodes))
+    held = np.zeros(len(snapshot.nodes), dtype=np.int64)
+    untold: dict[str, list[tuple[float, list[int]]]] = defaultdict(list)
+    for gang in running:
+        rows = [row for node in gang.nodes if (row := snapshot.row(node)) is not None]
+        np.add.at(held, rows, gang.job.request.gpus)
+        if gang.ends_at is None:
+            untold[gang.job.family].append((gang.ran(now), rows))
+        else:
+            seconds[rows] = np.maximum(seconds[rows], gang.ends_at - now)
+    for family, gangs in untold.items():
+        left = durations.remaining_of(family, np.array([ran for ran, _ in gangs]))
+        for rest, (_, rows) in zip(left, gangs, strict=True):
+            seconds[rows] = np.maximum(seconds[rows], rest)
+    taken = snapshot.allocatable[:, GPUS] - snapshot.free[:, GPUS]
+    seconds = np.where(taken > held, np.maximum(seconds, UNKNOWN_SECONDS), seconds)
+    return np.asarray(np.where(taken > 0, np.maximum(seconds, 0.0), 0.0))
+
+
+def occupy(seconds: Array, snapshot: Snapshot, job: Job, placement: Placement, durations: Durations) -> None:
+    """Keep `seconds` up with a gang that was just placed."""
+    rows = np.array([snapshot.row(rank.node) for rank in placement.ranks], dtype=np.intp)
+    seconds[rows] = np.maximum(seconds[rows], durations.remaining(job.family))

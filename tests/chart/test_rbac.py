@@ -7,6 +7,8 @@ from tests.chart.helm import Helm, Object, named
 _READER = [
     {"apiGroups": ["loadstar.dev"], "resources": ["trainingjobs"], "verbs": ["list", "watch"]},
     {"apiGroups": [""], "resources": ["nodes", "pods"], "verbs": ["list", "watch"]},
+    {"apiGroups": ["scheduling.k8s.io"], "resources": ["priorityclasses"], "verbs": ["list", "watch"]},
+    {"apiGroups": [""], "resources": ["resourcequotas"], "verbs": ["list", "watch"]},
     {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]},
     {"apiGroups": [""], "resources": ["persistentvolumes"], "verbs": ["get"]},
 ]

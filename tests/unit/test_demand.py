@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from loadstar.controller.demand import fragmentation
+from loadstar.core.demand import fragmentation
 from loadstar.core.fragmentation import Fragmentation
 from loadstar.core.jobs import Scheduling
 from loadstar.core.mix import Ask

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from loadstar.clients.prometheus import Prometheus
 from loadstar.clients.series import NodeNames
-from loadstar.controller import demand
 from loadstar.controller.caches import Caches
 from loadstar.controller.vitals import VitalSigns
+from loadstar.core import demand
 from loadstar.core.families import Families
 from loadstar.core.forecast import Forecaster
 from loadstar.core.fragmentation import Fragmentation

@@ -20,20 +20,24 @@ def whole_in(snapshot: Snapshot, running: Iterable[Running], durations: Duration
     A gang's own report of its end counts first, then how long its family lasts. Of pods that are no gang's nothing is
     known: they go on for UNKNOWN_SECONDS.
     """
-    seconds = np.zeros(len(snapshot.nodes))
-    held = np.zeros(len(snapshot.nodes), dtype=np.int64)
-    untold: dict[str, list[tuple[float, list[int]]]] = defaultdict(list)
-    for gang in running:
-        rows = [row for node in gang.nodes if (row := snapshot.row(node)) is not None]
-        np.add.at(held, rows, gang.job.request.gpus)
+    ranks: list[tuple[int, int, int]] = []
+    ends: list[float] = []
+    untold: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for number, gang in enumerate(running):
+        ends.append(np.nan if gang.ends_at is None else gang.ends_at - now)
         if gang.ends_at is None:
-            untold[gang.job.family].append((gang.ran(now), rows))
-        else:
-            seconds[rows] = np.maximum(seconds[rows], gang.ends_at - now)
+            untold[gang.job.family].append((number, gang.ran(now)))
+        for node in gang.nodes:
+            if (row := snapshot.row(node)) is not None:
+                ranks.append((row, number, gang.job.request.gpus))
+    left = np.array(ends, dtype=float)
     for family, gangs in untold.items():
-        left = durations.remaining_of(family, np.array([ran for ran, _ in gangs]))
-        for rest, (_, rows) in zip(left, gangs, strict=True):
-            seconds[rows] = np.maximum(seconds[rows], rest)
+        numbers, ran = zip(*gangs, strict=True)
+        left[list(numbers)] = durations.remaining_of(family, np.array(ran))
+    rows, gang_of, gpus = np.array(ranks, dtype=np.intp).reshape(-1, 3).T
+    seconds = np.zeros(len(snapshot.nodes))
+    np.maximum.at(seconds, rows, left[gang_of])
+    held = np.bincount(rows, weights=gpus, minlength=len(seconds))
     taken = snapshot.allocatable[:, GPUS] - snapshot.free[:, GPUS]
     seconds = np.where(taken > held, np.maximum(seconds, UNKNOWN_SECONDS), seconds)
     return np.asarray(np.where(taken > 0, np.maximum(seconds, 0.0), 0.0))

@@ -6,18 +6,24 @@ from types import MappingProxyType
 
 import numpy as np
 
+from loadstar.core import demand
 from loadstar.core.attribution import Attribution
 from loadstar.core.commitments import Commitment
+from loadstar.core.durations import Durations
 from loadstar.core.families import Families
 from loadstar.core.forecast import SIGNALS, Forecast, Forecaster
 from loadstar.core.jobs import Job, Placement, Scheduling
 from loadstar.core.ledger import Ledger
 from loadstar.core.load import FreshnessPolicy, Sample, Samples, Signal
-from loadstar.core.plan import Loads, MetricsHealth, Turn, plan
+from loadstar.core.plan import Loads, MetricsHealth, Queues, Turn, plan
+from loadstar.core.running import Running
 from loadstar.core.score import Weights
 from loadstar.core.snapshot import Snapshot
 from loadstar.simulator.fleet import Fleet
 from loadstar.simulator.policy import Bound, Over, Question, View
+
+DEMAND_SECONDS = 600.0
+"""Between two looks at what jobs usually ask for; the operator looks more often, as it has nothing better to do."""
 
 _HEALTHY = MetricsHealth(True, "Available", "every node is scraped")
 CPU_ONLY = MappingProxyType({Signal.CPU: 1.0})
@@ -55,7 +61,11 @@ class Predictive:
         self._loads = Loads(
             self._forecaster, FreshnessPolicy(), parts.weights, _HEALTHY, self._ledger.families
         )
+        self._demand_at = -np.inf
+        self._asked: list[Job] = []
+        self._durations = Durations()
         self._running: dict[str, tuple[Job, Placement]] = {}
+        self._gangs: dict[str, Running] = {}
         self._ended: list[tuple[Job, Placement, float]] = []
 
     def scraped(self, view: View) -> None:
@@ -84,12 +94,24 @@ class Predictive:
     def choose(self, question: Question) -> Sequence[int] | None:
         """One cycle with one job that waits; what it places it takes from the snapshot."""
         job, now = replace(question.ask.job, scheduling=self._parts.scheduling), question.view.now
-        offers = plan([job], self._snapshot, self._commitments(now), self._loads, Turn(), now)
+        loads, queues = self._usual(job, now), Queues(tuple(self._gangs.values()), durations=self._durations)
+        offers = plan([job], self._snapshot, self._commitments(now), loads, Turn(), now, queues)
         outcome = offers[job.uid].outcome
         if not isinstance(outcome, Placement):
             return None
         self._running[job.uid] = job, outcome
-        return [row for rank in outcome.ranks if (row := self._snapshot.row(rank.node)) is not None]
+        nodes = tuple(rank.node for rank in outcome.ranks)
+        self._gangs[job.uid] = Running(job, 1, nodes, placed_at=now, started_at=now)
+        return [row for node in nodes if (row := self._snapshot.row(node)) is not None]
+
+    def _usual(self, job: Job, now: float) -> Loads:
+        """What is known of load, and of what jobs usually ask for; this one counts, too."""
+        if not self._asked or self._asked[-1].uid != job.uid:
+            self._asked.append(job)
+        if now - self._demand_at >= DEMAND_SECONDS:
+            tables = demand.fragmentation(self._asked, self._snapshot.nodes)
+            self._demand_at, self._loads = now, replace(self._loads, fragmentation=tables)
+        return self._loads
 
     def _follow(self, now: float) -> None:
         self._ledger.follow(self._running.values(), self._ended, now, started=self._running)
@@ -109,6 +131,7 @@ class Predictive:
     def ended(self, over: Over) -> None:
         """What the job had is free."""
         job, placement = self._running.pop(over.bound.ask.job.uid)
+        self._durations.learn(job.family, self._gangs.pop(job.uid).ran(over.at))
         self._ended.append((job, placement, over.at))
         for rank in placement.ranks:
             self._snapshot.give(rank.node, job.request)

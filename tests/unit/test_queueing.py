@@ -25,16 +25,21 @@ pytestmark = pytest.mark.looptime
 Json = dict[str, Any]
 
 
-def placement(*nodes: str) -> Placement:
+def placement(*nodes: str, decided_at: float = NOW - 1000) -> Placement:
     ranks = (RankPlacement(rank, node, None, 0.0, None, 0.0, {}) for rank, node in enumerate(nodes))
-    return Placement(Policy.PREDICTIVE, NOW - 1000, 300.0, tuple(ranks))
+    return Placement(Policy.PREDICTIVE, decided_at, 300.0, tuple(ranks))
+
+
+START_UP = 20.0
+"""Seconds in which the pods of a gang start."""
 
 
 def running(*nodes: str, since: float = NOW - 1000, attempt: int = 1) -> JobState:
     """The state of a job whose ranks run on these nodes."""
     condition = Condition(c.RUNNING, Status.TRUE, "Running", "", since, 1)
     state = replace(make_state(), phase=Phase.RUNNING, attempt=attempt, start_time=since)
-    return replace(state, placement=placement(*nodes), conditions=Conditions().with_(condition))
+    placed = placement(*nodes, decided_at=since - START_UP)
+    return replace(state, placement=placed, conditions=Conditions().with_(condition))
 
 
 @dataclass
@@ -234,7 +239,7 @@ def test_what_an_attempt_used_is_charged_to_its_group_when_it_is_over() -> None:
     before = running("node-a", since=NOW - 100)
     stage.books.changed(job, before, replace(before, phase=Phase.RESTARTING, placement=None))
     assert stage.books.usage.of("vision", NOW) == pytest.approx(200, rel=0.01)
-    assert stage.books.queues().ran == {"uid-one": pytest.approx(100)}
+    assert stage.books.queues().ran == {"uid-one": pytest.approx(100 + START_UP)}
 
 
 def test_how_long_a_job_took_is_learned_of_all_its_attempts_together() -> None:
@@ -248,7 +253,7 @@ def test_how_long_a_job_took_is_learned_of_all_its_attempts_together() -> None:
         after = replace(before, phase=Phase.SUCCEEDED, attempt=number + 1, completion_time=NOW)
         stage.books.changed(job, replace(before, attempt=number + 1), after)
     queues = stage.books.queues()
-    assert queues.durations.expected(job.family) == pytest.approx(200)
+    assert queues.durations.expected(job.family) == pytest.approx(2 * (100 + START_UP))
     assert queues.ran == {}
 
 
@@ -257,6 +262,7 @@ def test_after_a_restart_the_books_begin_with_what_the_statuses_tell() -> None:
     done = replace(
         make_state(), phase=Phase.SUCCEEDED, attempt=1, start_time=NOW - 500, completion_time=NOW - 100
     )
+    done = replace(done, placement=placement("node-a", decided_at=NOW - 500 - START_UP))
     for number in range(3):
         stage.put(f"done-{number}", 2, done)
     failure = Failure(1, "Preempted", "", NOW - 50)
@@ -267,7 +273,7 @@ def test_after_a_restart_the_books_begin_with_what_the_statuses_tell() -> None:
     assert job is not None
     stage.books.remember()
     queues = stage.books.queues()
-    assert queues.durations.expected(job.family) == pytest.approx(400)
+    assert queues.durations.expected(job.family) == pytest.approx(400 + START_UP)
     assert queues.ran == {"uid-waits": pytest.approx(30)}
     assert stage.books.usage.of("research", NOW) == pytest.approx(3 * 800 + 30, rel=0.01)
 

@@ -27,7 +27,12 @@ def test_a_gang_holds_its_nodes_from_its_placement_on() -> None:
 def test_it_runs_since_all_of_its_ranks_do() -> None:
     gang = gang_of(make_job(ranks=2), make_state(ranks=2, conditions=RUNNING), pods(), NOW, ends_at=NOW + 9)
     assert gang is not None
-    assert (gang.started_at, gang.ran(NOW), gang.ends_at) == (NOW - 60, 60.0, NOW + 9)
+    assert (gang.started_at, gang.runs_for(NOW), gang.ends_at) == (NOW - 60, 60.0, NOW + 9)
+
+
+def test_while_its_pods_start_others_wait_for_its_nodes_too() -> None:
+    gang = make_running(ran=60, placed_at=NOW - 80, ran_before=100)
+    assert (gang.ran(NOW), gang.runs_for(NOW)) == (180.0, 60.0)
 
 
 def test_a_rank_that_is_over_holds_nothing() -> None:

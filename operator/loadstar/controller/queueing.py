@@ -33,7 +33,7 @@ class QueueWatch:
     _durations: Durations = field(default_factory=Durations)
     _promises: Promises = field(default_factory=Promises)
     _ran: dict[str, float] = field(default_factory=dict)
-    """Seconds that jobs which are not over ran in attempts that are, by uid."""
+    """Seconds that jobs which are not over held nodes in attempts that are, by uid."""
 
     def remember(self) -> None:
         """Begin with what the statuses of the jobs tell, after a restart: of earlier attempts as if they were one."""
@@ -45,7 +45,9 @@ class QueueWatch:
             if state.phase in _OVER and state.completion_time is not None:
                 self._settle(job, state.attempt, (state.start_time, state.completion_time))
                 if state.phase is Phase.SUCCEEDED:
-                    self._durations.learn(job.family, state.completion_time - state.start_time)
+                    self._durations.learn(
+                        job.family, state.completion_time - _first_held(state, state.start_time)
+                    )
             elif state.last_failure is not None and state.last_failure.at > state.start_time:
                 span = (state.start_time, state.last_failure.at)
                 self._settle(job, state.last_failure.attempt, span)
@@ -54,9 +56,10 @@ class QueueWatch:
     def changed(self, job: Job, before: JobState, after: JobState) -> None:
         """A job's state was written: an attempt that ran may be over by it, or the job done."""
         began, now = _running_since(before), self.clock()
-        if began is not None and _running_since(after) is None:
+        if began is not None and before.placement is not None and _running_since(after) is None:
             self._settle(job, before.attempt, (began, now))
-            self._ran[job.uid] = self._ran.get(job.uid, 0.0) + max(0.0, now - began)
+            held = max(0.0, now - before.placement.decided_at)
+            self._ran[job.uid] = self._ran.get(job.uid, 0.0) + held
         if after.phase in _OVER:
             ran = self._ran.pop(job.uid, None)
             if after.phase is Phase.SUCCEEDED and before.phase is not Phase.SUCCEEDED and ran is not None:
@@ -127,6 +130,12 @@ def _running_since(state: JobState) -> float | None:
     running = state.conditions.get(c.RUNNING)
     inside = isinstance(state.placement, Placement) and state.phase not in _OVER
     return running.since if inside and running and state.conditions.is_true(c.RUNNING) else None
+
+
+def _first_held(state: JobState, started_at: float) -> float:
+    """When a job began to hold nodes, before all its pods ran; after several attempts that is not known any more."""
+    decided_at = state.placement.decided_at if state.placement and state.attempt == 1 else started_at
+    return min(decided_at, started_at)
 
 
 def _ends_at(tracked: Tracked) -> float | None:

@@ -17,7 +17,7 @@ class Running:
 
     `started_at` is None until all of its ranks run. `ends_at` is when it says that it will be done, None where it says
     nothing; `saved_at` when its newest checkpoint was written. `ending`: it was told to end, and is gone by `ends_at`.
-    `ran_before` are the seconds that the job ran in earlier attempts.
+    `ran_before` are the seconds that the job held nodes in earlier attempts.
     """
 
     job: Job
@@ -40,8 +40,8 @@ class Running:
         return 0.0 if self.started_at is None else max(0.0, now - self.started_at)
 
     def ran(self, now: float) -> float:
-        """Seconds that the job has run so far, in all of its attempts."""
-        return self.ran_before + self.runs_for(now)
+        """Seconds that the job has held nodes so far, in all of its attempts: others wait while its pods start, too."""
+        return self.ran_before + max(0.0, now - self.placed_at)
 
     def lost(self, now: float) -> float:
         """GPU-seconds of work that an end without a word would throw away: all since its last checkpoint."""

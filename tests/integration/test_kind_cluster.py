@@ -38,8 +38,8 @@ def space(own_kind_cluster: KindCluster) -> Iterator[str]:
 
 
 @pytest.fixture
-def other() -> Iterator[KindCluster]:
-    """A second cluster of one node beside whatever runs; ended after the test at the latest."""
+def other(own_kind_cluster: KindCluster) -> Iterator[KindCluster]:
+    """A second cluster of one node beside the tests' own, for which the engine stays; ended after the test."""
     cluster = KindCluster(f"other-{uuid4().hex[:6]}", workers=0)
     yield cluster
     cluster.down()
@@ -161,7 +161,7 @@ class Life:
 
 
 @pytest.fixture(scope="module")
-def life() -> Iterator[Life]:
+def life(own_kind_cluster: KindCluster) -> Iterator[Life]:
     """One whole life of a cluster, for all tests that look at it."""
     cluster = KindCluster(f"other-{uuid4().hex[:6]}", workers=0)
     decoy = cluster.folder.parent / f"{cluster.name}-decoy"

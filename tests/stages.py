@@ -2,9 +2,8 @@
 
 python -m tests.stages [STAGE …]      all stages, or the named ones
 
-Stages that need the container engine run beside those that do not, as most tests on clusters wait rather than
-work. What such a stage prints is shown when it ends, and is in build/reports/<stage>.log meanwhile. Stages of
-one kind alone are shown as they run.
+They run in two lanes side by side, as most tests on clusters wait rather than work. What a stage prints is then shown
+when it ends, and is in build/reports/<stage>.log meanwhile. Stages of one lane alone are shown as they run.
 """
 
 import os
@@ -20,6 +19,8 @@ from threading import Event, Lock
 from typing import IO
 from xml.etree import ElementTree
 
+from tests.cluster.engine import engine
+
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "build" / "reports"
 SOURCES = ("operator", "images", "tests")
@@ -32,8 +33,10 @@ class Stage:
 
     name: str
     commands: tuple[tuple[str, ...], ...]
-    engine: bool = False
-    """Whether it needs the container engine; such stages run one after the other."""
+    second: bool = False
+    """Whether it runs in the second lane."""
+    after: str = ""
+    """A stage of the other lane that has to end before this one begins."""
 
 
 @dataclass
@@ -67,13 +70,13 @@ STAGES = (
     ),
     Stage("contracts", (("lint-imports",),)),
     Stage("unit", (_pytest("tests/unit", "tests/properties", "tests/contract", "tests/chart"),)),
-    Stage("trainer", (_module("tests.trainer"),), engine=True),
+    Stage("trainer", (_module("tests.trainer"),), after="engine"),
     Stage("integration", (_pytest("tests/integration", "tests/faults", "-m", "not kind and not engine"),)),
-    # The engine's own tests need it idle, so they come before any cluster does.
+    # The engine's own tests need it idle, so they come before any cluster or container of others does.
     Stage(
-        "engine", (_pytest("tests/cluster", "tests/integration", "-m", "engine and not kind"),), engine=True
+        "engine", (_pytest("tests/cluster", "tests/integration", "-m", "engine and not kind"),), second=True
     ),
-    Stage("e2e", (_pytest("tests/e2e", "tests/integration", "-m", "kind"),), engine=True),
+    Stage("e2e", (_pytest("tests/e2e", "tests/integration", "-m", "kind"),), second=True),
 )
 
 
@@ -87,18 +90,24 @@ def main(names: Sequence[str]) -> int:
     REPORTS.mkdir(parents=True, exist_ok=True)
     chosen = [stage for stage in STAGES if not names or stage.name in names]
     started = time.monotonic()
-    outcomes = Run(chosen).outcomes()
+    found = engine.current()
+    try:
+        outcomes = Run(chosen).outcomes()
+    finally:
+        if found is None:
+            engine.stop()  # of two stages that used it at a time, neither could
     _report(outcomes, time.monotonic() - started)
     return 0 if all(outcome.ok for outcome in outcomes) else 1
 
 
 class Run:
-    """One run of some stages, in at most two lanes side by side: those with the engine, and those without."""
+    """One run of some stages, in at most two lanes side by side."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self._stages = stages
-        lanes = ([stage for stage in stages if stage.engine is engine] for engine in (False, True))
+        lanes = ([stage for stage in stages if stage.second is second] for second in (False, True))
         self._lanes = [lane for lane in lanes if lane]
+        self._ended = {stage.name: Event() for stage in stages}
         self._outcomes: dict[str, Outcome] = {}
         self._started: dict[str, float] = {}
         self._printing = Lock()
@@ -137,16 +146,28 @@ class Run:
                 print(f"  {name}, {now - self._started[name]:.0f} s: {_last_line(_log(name))}", flush=True)
 
     def _run_all(self, lane: Sequence[Stage]) -> None:
-        for stage in lane:
-            if self._interrupted.is_set():
-                return
-            outcome = Outcome(stage.name)
-            started = self._started[stage.name] = time.monotonic()
-            with self._output(stage) as output:
-                for number, command in enumerate(stage.commands):
-                    _execute(command, REPORTS / f"{stage.name}-{number}.xml", output, outcome)
-            outcome.seconds = time.monotonic() - started
-            self._outcomes[stage.name] = outcome
+        try:
+            for stage in lane:
+                if stage.after in self._ended:
+                    self._ended[stage.after].wait()
+                if self._interrupted.is_set():
+                    return
+                self._run(stage)
+        finally:
+            for stage in lane:
+                self._ended[stage.name].set()
+
+    def _run(self, stage: Stage) -> None:
+        outcome = Outcome(stage.name)
+        started = self._started[stage.name] = time.monotonic()
+        with self._output(stage) as output:
+            for number, command in enumerate(stage.commands):
+                # The second lane is the longer one, and its jobs get little of the processor beside much else.
+                politely = ("nice", "-n", "5") if self._side_by_side and not stage.second else ()
+                _execute((*politely, *command), REPORTS / f"{stage.name}-{number}.xml", output, outcome)
+        outcome.seconds = time.monotonic() - started
+        self._outcomes[stage.name] = outcome
+        self._ended[stage.name].set()
 
     @contextmanager
     def _output(self, stage: Stage) -> Iterator[IO[str] | None]:

@@ -89,7 +89,7 @@ class KindCluster:
         The private engine goes too, where there is one, unless another cluster or process uses it. The cache
         with what was built stays. Nothing happens if there is no cluster.
         """
-        self._close_api()
+        self.close()
         self._end_orphans()
         # After a crash of the engine the cluster's remains can be removed only with the engine at work.
         environment = engine.ensure() if self.folder.exists() else engine.current()
@@ -120,6 +120,11 @@ class KindCluster:
     def api(self) -> Api:
         """A plain client with all rights."""
         return Api(self.kubeconfig)
+
+    def close(self) -> None:
+        """Close the client's connection; the cluster stays."""
+        if "api" in self.__dict__:
+            self.__dict__.pop("api").close()
 
     def load(self, archive: Path) -> None:
         """Bring the image of a Docker archive onto every node that takes pods and does not hold it yet."""
@@ -210,7 +215,7 @@ class KindCluster:
         return True
 
     def _delete(self, environment: Mapping[str, str]) -> None:
-        self._close_api()
+        self.close()
         if not NodeContainers(self.name, environment).all():
             return
         self._kind(
@@ -243,10 +248,6 @@ class KindCluster:
         mark = f"{_MARK}={self.name}".encode()
         while sum(_killed_if_marked(process, mark) for process in Path("/proc").glob("[0-9]*")):
             time.sleep(0.1)  # once more, as one may have started another meanwhile
-
-    def _close_api(self) -> None:
-        if "api" in self.__dict__:
-            self.__dict__.pop("api").close()
 
 
 def _errors(log: Path) -> str:

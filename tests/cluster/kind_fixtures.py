@@ -23,7 +23,9 @@ def own_kind_cluster() -> Iterator[KindCluster]:
     found = cluster.is_running()
     cluster.up()
     yield cluster
-    if not found and os.environ.get("LOADSTAR_KEEP_CLUSTER") != "1":
+    if found or os.environ.get("LOADSTAR_KEEP_CLUSTER") == "1":
+        cluster.close()
+    else:
         cluster.down()
 
 

@@ -78,7 +78,7 @@ def install(cluster: KindCluster) -> None:
     archives = "".join(str(image(name).archive) for name in ("operator", "trainer"))
     values = {
         "prometheus.url": "http://prometheus.monitoring.svc:9090",
-        "prometheus.scrapeIntervalSeconds": "5",
+        "prometheus.scrapeIntervalSeconds": "2",
         "load.metricsIntervalSeconds": "5",
     }
     # A new image under the same tag is a new pod only if something else of the pod changes, too.

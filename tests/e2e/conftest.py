@@ -26,10 +26,7 @@ def jobs(operator: Installation, tmp_path: Path) -> Iterator[Jobs]:
 
     The namespace itself goes by and by: its controller lets five seconds pass before it begins.
     """
-    namespace = f"e2e-{uuid4().hex[:8]}"
-    operator.cluster.kubectl("create", "namespace", namespace)
-    jobs = Jobs(operator.cluster, namespace)
+    jobs = Jobs(operator.cluster, f"e2e-{uuid4().hex[:8]}")
+    jobs.begin()
     yield jobs
-    jobs.kubectl("delete", "trainingjobs", "--all", "--wait=true")
-    jobs.kubectl("delete", "namespace", namespace, "--wait=false")  # from here on it takes no new pods
-    jobs.kubectl("delete", "pods", "--all", "--wait=true")
+    jobs.end()

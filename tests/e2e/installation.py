@@ -1,11 +1,14 @@
 """The operator in a cluster, from the chart."""
 
-import json
 import subprocess
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
+from tests.cluster.api import ApiError
 from tests.cluster.gotools import tool
 from tests.cluster.kind_fixtures import FullCluster
 
@@ -16,11 +19,11 @@ PROMETHEUS = "http://prometheus.monitoring.svc:9090"
 
 QUICK = {
     "prometheus.url": PROMETHEUS,
-    "prometheus.scrapeIntervalSeconds": "5",
+    "prometheus.scrapeIntervalSeconds": "2",
     "load.metricsIntervalSeconds": "2",
     "resyncSeconds": "10",
 }
-"""The test cluster scrapes every 5 s, so the operator may ask as often."""
+"""The test cluster scrapes every 2 s, so the operator may ask as often."""
 
 
 class Installation:
@@ -53,26 +56,41 @@ class Installation:
         assert done.returncode == 0, f"helm {' '.join(arguments)}: {done.stderr}{done.stdout}{self.log()}"
         return done.stdout
 
-    def pod(self) -> str:
-        """The name of the operator's running pod."""
-        selector = "--selector=app.kubernetes.io/name=loadstar"
-        field = "--field-selector=status.phase=Running"
-        listed = self.cluster.kubectl("-n", NAMESPACE, "get", "pods", selector, field, "--output=json")
-        names = [item["metadata"]["name"] for item in json.loads(listed)["items"]]
-        assert names, "no pod of the operator is running"
-        return str(names[0])
+    def pods(self) -> list[dict[str, Any]]:
+        """The operator's running pods; not one that an upgrade or a deletion is about to end."""
+        selector = "?labelSelector=app.kubernetes.io/name%3Dloadstar&fieldSelector=status.phase%3DRunning"
+        found = self.cluster.api.get(f"/api/v1/namespaces/{NAMESPACE}/pods{selector}")["items"]
+        return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
+
+    def pod(self) -> dict[str, Any]:
+        """The operator's one running pod."""
+        (pod,) = self.pods()
+        return pod
 
     def restarts(self) -> int:
         """How often the operator's container was started again."""
-        listed = self.cluster.kubectl("-n", NAMESPACE, "get", "pod", self.pod(), "--output=json")
-        return int(json.loads(listed)["status"]["containerStatuses"][0]["restartCount"])
+        return int(self.pod()["status"]["containerStatuses"][0]["restartCount"])
 
     def forecasts(self) -> dict[str, float]:
         """Each node's load as the operator expects it at the default horizon, from its own metrics."""
-        page = f"/api/v1/namespaces/{NAMESPACE}/pods/{self.pod()}:8080/proxy/metrics"
-        families = text_string_to_metric_families(self.cluster.kubectl("get", "--raw", page))
-        samples = (sample for family in families for sample in family.samples)
-        return {it.labels["node"]: it.value for it in samples if it.name == "loadstar_node_forecast"}
+        return {it.labels["node"]: it.value for it in self._metrics() if it.name == "loadstar_node_forecast"}
+
+    def has_load(self) -> bool:
+        """Whether the operator's last round of queries brought the GPU load of any node."""
+        seen = {
+            it.labels["signal"]: it.value for it in self._metrics() if it.name == "loadstar_metrics_nodes"
+        }
+        return seen.get("gpu", 0.0) > 0
+
+    def _metrics(self) -> list[Sample]:
+        """What the operator serves now; nothing while it starts or ends."""
+        found: list[Sample] = []
+        for pod in self.pods():
+            page = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['metadata']['name']}:8080/proxy/metrics"
+            with suppress(ApiError):
+                families = text_string_to_metric_families(self.cluster.api.get(page))
+                found += [sample for family in families for sample in family.samples]
+        return found
 
     def log(self) -> str:
         """The operator's log, for a failure's message."""

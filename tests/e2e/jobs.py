@@ -8,11 +8,13 @@ from typing import Any
 
 import yaml
 
+from tests.cluster.api import ApiError
 from tests.cluster.kind_fixtures import FullCluster
 from tests.cluster.kubectl import KubectlError
 from tests.examples import job_of
 
 Object = dict[str, Any]
+_POLL_SECONDS = 0.2
 
 
 def iris_job(name: str, **spec: Any) -> Object:
@@ -40,7 +42,11 @@ def on_gpus(gpus: int, nodes: int = 1) -> Object:
 
 
 class Jobs:
-    """The TrainingJobs and pods of one namespace."""
+    """The TrainingJobs and pods of one namespace.
+
+    What a test does, it does with kubectl; what it waits for is read over one connection, as a process for every look
+    would keep the machine busier than the jobs do.
+    """
 
     def __init__(self, cluster: FullCluster, namespace: str) -> None:
         self.cluster = cluster
@@ -59,9 +65,34 @@ class Jobs:
         self.kubectl("apply", f"--filename={manifest}")
         return job_of(manifest)
 
+    def begin(self) -> None:
+        """Make the namespace."""
+        self.cluster.api.post("/api/v1/namespaces", {"metadata": {"name": self.namespace}})
+        account = f"/api/v1/namespaces/{self.namespace}/serviceaccounts/default"
+        self.wait_for(
+            "the namespace's account, without which it takes no pods", lambda: self._exists(account)
+        )
+
+    def end(self) -> None:
+        """Delete the namespace; return when all its jobs and pods have gone, though not yet the namespace itself."""
+        for path in (self._jobs, f"/api/v1/namespaces/{self.namespace}", self._pods):
+            self.cluster.api.delete(path)  # once the namespace is being deleted it takes no new pods
+        left = (self._jobs, self._pods)
+        gone = "the jobs and their pods have gone"
+        self.wait_for(gone, lambda: not any(self.cluster.api.get(path)["items"] for path in left))
+
+    def _exists(self, path: str) -> bool:
+        try:
+            self.cluster.api.get(path)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            return False
+        return True
+
     def get(self, name: str) -> Object:
         """The TrainingJob as it is now."""
-        found: Object = json.loads(self.kubectl("get", "trainingjob", name, "--output=json"))
+        found: Object = self.cluster.api.get(f"{self._jobs}/{name}")
         return found
 
     def status(self, name: str) -> Object:
@@ -77,16 +108,28 @@ class Jobs:
 
     def pods(self, name: str) -> list[Object]:
         """The pods of a job, by name."""
-        selector = f"--selector=loadstar.dev/job-name={name}"
-        items: list[Object] = json.loads(self.kubectl("get", "pods", selector, "--output=json"))["items"]
+        selector = f"?labelSelector=loadstar.dev/job-name={name}"
+        items: list[Object] = self.cluster.api.get(f"{self._pods}{selector}")["items"]
         return sorted(items, key=lambda pod: str(pod["metadata"]["name"]))
+
+    def pod(self, name: str) -> Object:
+        """The pod of this name."""
+        found: Object = self.cluster.api.get(f"{self._pods}/{name}")
+        return found
 
     def record(self, name: str) -> Object:
         """The trainer's own final record: rank 0's termination message, read from the pod."""
-        attempt = self.status(name)["attempt"]
-        pod = json.loads(self.kubectl("get", "pod", f"{name}-{attempt}-0", "--output=json"))
+        pod = self.pod(f"{name}-{self.status(name)['attempt']}-0")
         record: Object = json.loads(pod["status"]["containerStatuses"][0]["state"]["terminated"]["message"])
         return record
+
+    @property
+    def _jobs(self) -> str:
+        return f"/apis/loadstar.dev/v1alpha1/namespaces/{self.namespace}/trainingjobs"
+
+    @property
+    def _pods(self) -> str:
+        return f"/api/v1/namespaces/{self.namespace}/pods"
 
     def wait_for(self, what: str, holds: Callable[[], bool], seconds: float = 90.0) -> None:
         """Wait until something holds; fail with the jobs, pods and events as they are then."""
@@ -94,7 +137,7 @@ class Jobs:
         while not holds():
             if time.monotonic() > deadline:
                 raise AssertionError(f"not within {seconds:.0f} s: {what}\n{self._picture()}")
-            time.sleep(0.3)
+            time.sleep(_POLL_SECONDS)
 
     def wait_for_phase(self, name: str, phase: str, seconds: float = 150.0) -> Object:
         """Wait for a phase; the status that has it. Fails at once when the job ends in another one."""

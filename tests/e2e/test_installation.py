@@ -18,11 +18,8 @@ LONG = {"epochs": 400, "batchSize": 4}
 
 def kill_operator(operator: Installation) -> None:
     """SIGKILL to the operator's process, from inside of its node."""
-    cluster = operator.cluster
-    assert isinstance(cluster, KindCluster)
-    node = cluster.kubectl(
-        "-n", NAMESPACE, "get", "pod", operator.pod(), "--output=jsonpath={.spec.nodeName}"
-    )
+    assert isinstance(operator.cluster, KindCluster)
+    node = operator.pod()["spec"]["nodeName"]
     environment = {**os.environ, **engine.ensure()}
     script = "kill -9 $(pgrep -f '[l]oadstar run')"
     subprocess.run(["docker", "exec", node, "sh", "-c", script], env=environment, check=True)

@@ -26,7 +26,7 @@ def test_a_bad_job_is_refused_in_words_that_tell_what_to_change(name: str, jobs:
 
 def test_more_gpus_than_any_node_has_is_said_in_status_and_launches_nothing(jobs: Jobs) -> None:
     jobs.apply(iris_job("greedy", trainer=on_gpus(3)))
-    jobs.wait_for("the status tells", lambda: bool(jobs.condition("greedy", "Placed")), seconds=5)
+    jobs.wait_for("the status tells", lambda: bool(jobs.condition("greedy", "Placed")))
     condition = jobs.condition("greedy", "Placed")
     assert (condition["status"], condition["reason"]) == ("False", "Infeasible")
     assert "largest node has 2" in condition["message"]

@@ -85,11 +85,11 @@ def test_a_killed_job_goes_on_from_its_checkpoint_and_ends_as_if_nothing_had_bee
     for name in ("killed", "undisturbed"):
         make_claim(jobs, name)
         checkpoint = {"uri": f"pvc://{name}/checkpoints", "everyEpochs": 5}
-        job = iris_job(name, trainer=on_gpus(1), training=training, checkpoint=checkpoint)
-        jobs.apply(job)
-        if name == "killed":
-            jobs.wait_for("some progress", lambda: 20 < _percent(jobs, "killed") < 100)
-            kill_trainer(jobs, "killed")
+        # All GPUs of a node each: one of them is killed with all that trains on its node.
+        jobs.apply(iris_job(name, trainer=on_gpus(2), training=training, checkpoint=checkpoint))
+    jobs.wait_for("some progress", lambda: 20 < _percent(jobs, "killed") < 100)
+    kill_trainer(jobs, "killed")
+    for name in ("killed", "undisturbed"):
         jobs.wait_for_phase(name, "Succeeded", seconds=240)
     killed, undisturbed = jobs.status("killed"), jobs.status("undisturbed")
     assert killed["attempt"] == 2

@@ -1,6 +1,5 @@
 """Claims in a test's namespace, filled by pods of the trainer's image."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,7 @@ def run_on_claim(jobs: Jobs, claim: str, program: str) -> str:
     jobs.kubectl("apply", "--filename=-", stdin=yaml.safe_dump(_pod(name, claim, ["python3", "-c", program])))
 
     def ended() -> bool:
-        phase = json.loads(jobs.kubectl("get", "pod", name, "--output=json"))["status"].get("phase")
+        phase = jobs.pod(name)["status"].get("phase")
         assert phase != "Failed", jobs.kubectl("logs", name)
         return bool(phase == "Succeeded")
 

@@ -16,7 +16,8 @@ _JOBS = "jobs"
 @pytest.fixture(scope="session")
 def site() -> Iterator[Site]:
     """A control plane with GPU nodes, and an operator that programs can report to."""
-    with ControlPlane.start("reporting", kwok_nodes=2, gpus_per_node=8) as cluster:
+    # More GPUs than all jobs together: those that a deleted job's pods had are free only when these are collected.
+    with ControlPlane.start("reporting", kwok_nodes=2, gpus_per_node=64) as cluster:
         install_crd(cluster)
         for namespace in (OPERATOR_NAMESPACE, _JOBS):
             cluster.kubectl("create", "namespace", namespace)

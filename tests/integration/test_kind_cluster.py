@@ -38,8 +38,8 @@ def space(own_kind_cluster: KindCluster) -> Iterator[str]:
 
 
 @pytest.fixture
-def other() -> Iterator[KindCluster]:
-    """A second cluster of one node beside whatever runs; ended after the test at the latest."""
+def other(own_kind_cluster: KindCluster) -> Iterator[KindCluster]:
+    """A second cluster of one node beside the tests' own, for which the engine stays; ended after the test."""
     cluster = KindCluster(f"other-{uuid4().hex[:6]}", workers=0)
     yield cluster
     cluster.down()
@@ -134,9 +134,19 @@ def test_a_plain_claim_keeps_what_a_pod_wrote_for_others_on_the_node_of_the_firs
     assert term["matchExpressions"] == [{"key": _NODE, "operator": "In", "values": [node]}]
 
 
+def _heartbeat(cluster: KindCluster, node: str) -> str:
+    """When the kubelet last wrote the node's conditions, which it does at its start and otherwise every few minutes."""
+    conditions = _get(cluster, "node", node)["status"]["conditions"]
+    return str(next(it["lastHeartbeatTime"] for it in conditions if it["type"] == "Ready"))
+
+
 def test_the_gpus_are_there_again_after_a_kubelet_restart(own_kind_cluster: KindCluster) -> None:
     node = own_kind_cluster.worker_names()[0]
+    before = _heartbeat(own_kind_cluster, node)
     _docker("exec", node, "systemctl", "restart", "kubelet")
+    _until(
+        lambda: _heartbeat(own_kind_cluster, node) != before
+    )  # the kubelet has written the node's status anew
     own_kind_cluster.up()
     assert _get(own_kind_cluster, "node", node)["status"]["allocatable"][GPU] == "2"
 
@@ -161,7 +171,7 @@ class Life:
 
 
 @pytest.fixture(scope="module")
-def life() -> Iterator[Life]:
+def life(own_kind_cluster: KindCluster) -> Iterator[Life]:
     """One whole life of a cluster, for all tests that look at it."""
     cluster = KindCluster(f"other-{uuid4().hex[:6]}", workers=0)
     decoy = cluster.folder.parent / f"{cluster.name}-decoy"

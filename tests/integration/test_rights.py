@@ -203,6 +203,8 @@ def test_the_operators_rights_suffice_from_the_lease_to_the_deletion_of_a_finish
         until(lambda: _gone(cluster, path), "the job is deleted after its time to live")
         assert "orbidden" not in operator.log.read_text()
     assert cluster.api.get(_LEASE)["spec"].get("holderIdentity", "") == ""
+    # Kopf says so where it has taken the signal, and then waits for five seconds for what is not its own.
+    assert "SIGTERM is received" not in operator.log.read_text()
 
 
 def test_the_operators_rights_suffice_for_reports_and_keep_its_certificates(

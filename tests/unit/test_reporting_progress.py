@@ -1,19 +1,14 @@
 """What is known of jobs' progress, and when it is written: in virtual time, without a cluster."""
 
 import json
-from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from loadstar.api.curves import MOST_POINTS
 from loadstar.controller.caches import Caches, Tracked
 from loadstar.core.jobs import Phase
-from loadstar.reporting.limits import Buckets, Rate
-from loadstar.reporting.pace import Pace
 from loadstar.reporting.payload import Report, moment
 from loadstar.reporting.progress import CURVES_SECONDS, STATUS_SECONDS, Progress
-from loadstar.reporting.series import Series, less_is_better
 from loadstar.reporting.tracks import Track
 from tests.builders import make_state
 from tests.unit import raw
@@ -32,107 +27,6 @@ def _tracked(
     tracked = caches.jobs[caches.put_job(raw.job(status=reported))]
     tracked.state = make_state(attempt=attempt, phase=phase)
     return tracked
-
-
-# --- series ----------------------------------------------------------------------------------------------------
-
-
-def test_the_newest_least_and_greatest_value_keep_their_last_digit() -> None:
-    series = Series("loss")
-    for second, value in enumerate(["0.30000000000000004", "0.1", "0.10", "7e-1"]):
-        series.add(_AT + second, None, value)
-    assert (series.latest, series.least, series.greatest) == ("7e-1", "0.1", "7e-1")
-
-
-@pytest.mark.parametrize(
-    ("name", "less"),
-    [
-        ("loss", True),
-        ("eval/val_loss", True),
-        ("rmse", True),
-        ("accuracy", False),
-        ("eval_f1", False),
-        ("learning_rate", None),
-        ("glossary", None),
-    ],
-)
-def test_what_is_better_is_told_by_a_word_of_the_name(name: str, less: bool | None) -> None:
-    assert less_is_better(name) is less
-
-
-@pytest.mark.parametrize(("name", "best"), [("loss", "1"), ("accuracy", "2"), ("epoch", None)])
-def test_the_best_value_is_named_only_where_it_is_known_which_is_better(name: str, best: str | None) -> None:
-    series = Series(name)
-    for value in ("2", "1"):
-        series.add(_AT, None, value)
-    assert series.best == best
-
-
-@pytest.mark.parametrize("count", [1, 2, 199, 200, 201, 1000, 12345])
-def test_points_stay_within_bounds_and_reach_from_the_first_to_the_newest(count: int) -> None:
-    series = Series("loss")
-    for number in range(count):
-        series.add(_AT + number, number, str(number))
-    points = series.points
-    assert len(points) <= MOST_POINTS
-    assert len(points) >= min(count, MOST_POINTS // 2)
-    assert (points[0], points[-1]) == ((_AT, 0, 0.0), (_AT + count - 1, count - 1, count - 1.0))
-    assert points == sorted(points)
-
-
-def test_after_thinning_points_are_evenly_spaced_but_for_the_newest() -> None:
-    series = Series("loss")
-    for number in range(5000):
-        series.add(_AT + number, None, str(number))
-    times = [point[0] for point in series.points]
-    assert len({later - earlier for earlier, later in pairwise(times[:-1])}) == 1
-
-
-def test_points_of_an_earlier_operator_come_first_and_none_twice() -> None:
-    series = Series("loss")
-    series.add(_AT, None, "3")
-    series.precede([(_AT - 2, None, 1.0), (_AT - 1, 7.0, 2.0), (_AT, None, 3.0)])
-    assert series.points == [(_AT - 2, None, 1.0), (_AT - 1, 7.0, 2.0), (_AT, None, 3.0)]
-
-
-def test_a_whole_course_takes_the_place_of_single_reports() -> None:
-    series = Series("loss")
-    for second, value in ((0.5, "9"), (2.5, "2.0"), (9.0, "4")):
-        series.add(_AT + second, None, value)
-    series.replace([(_AT + epoch, epoch, value) for epoch, value in enumerate([3.0, 1.0, 2.0], 1)])
-    assert series.points == [
-        (_AT + 0.5, None, 9.0),
-        (_AT + 1, 1, 3.0),
-        (_AT + 2, 2, 1.0),
-        (_AT + 3, 3, 2.0),
-    ]
-    assert (series.latest, series.best, series.least, series.greatest) == ("2.0", "1.0", "1.0", "9")
-
-
-def test_extremes_that_a_course_leaves_out_were_reported_all_the_same() -> None:
-    series = Series("loss")
-    series.add(_AT + 1, None, "0.10")
-    series.replace([(_AT, 1, 0.5), (_AT + 2, 2, 0.25)])
-    assert (series.least, series.greatest) == ("0.10", "0.5")
-
-
-def test_a_course_of_one_point_is_not_preceded_by_what_is_not_older() -> None:
-    series = Series("loss")
-    series.replace([(_AT, 1, 0.5)])
-    series.precede([(_AT - 1, None, 1.0), (_AT, None, 0.5), (_AT + 1, None, 0.25)])
-    assert series.points == [(_AT - 1, None, 1.0), (_AT, 1, 0.5)]
-
-
-@pytest.mark.parametrize("earlier", [0, 1, 150])
-def test_a_whole_course_is_kept_to_the_last_point_where_there_is_room(earlier: int) -> None:
-    series = Series("loss")
-    for second in range(earlier):
-        series.add(_AT - 200 + second, None, "5")
-    course = [(_AT + epoch, epoch, 1 / (epoch + 1)) for epoch in range(MOST_POINTS)]
-    series.replace(course)
-    assert len(series.points) == MOST_POINTS if not earlier else len(series.points) <= MOST_POINTS
-    assert series.points[-1] == course[-1]
-    assert series.points == sorted(series.points)
 
 
 # --- tracks ----------------------------------------------------------------------------------------------------
@@ -264,98 +158,6 @@ def test_saved_points_that_somebody_spoilt_are_as_if_not_there(saved: str) -> No
     track.take(_report(_AT, ("loss", "1")))
     track.precede(saved)
     assert track.series["loss"].points == [(_AT, None, 1.0)]
-
-
-# --- pace ------------------------------------------------------------------------------------------------------
-
-
-def test_the_first_wish_is_met_at_once_and_later_ones_once_per_interval() -> None:
-    pace: Pace[str] = Pace(5.0)
-    pace.wish("a", 100.0)
-    assert pace.take(100.0) == ["a"]
-    for now in (101.0, 102.0, 104.9):
-        pace.wish("a", now)
-        assert pace.take(now) == []
-    assert pace.next() == 105.0
-    assert pace.take(105.0) == ["a"]
-    assert pace.next() is None
-
-
-def test_after_a_pause_a_wish_is_met_at_once() -> None:
-    pace: Pace[str] = Pace(5.0)
-    pace.wish("a", 100.0)
-    pace.take(100.0)
-    pace.wish("a", 200.0)
-    assert pace.take(200.0) == ["a"]
-
-
-def test_keys_do_not_wait_for_each_other() -> None:
-    pace: Pace[str] = Pace(5.0)
-    pace.wish("a", 100.0)
-    pace.take(100.0)
-    pace.wish("a", 101.0)
-    pace.wish("b", 101.0)
-    assert pace.take(101.0) == ["b"]
-
-
-def test_a_write_that_failed_comes_again_without_waiting_for_the_interval() -> None:
-    pace: Pace[str] = Pace(5.0)
-    pace.wish("a", 100.0)
-    pace.take(100.0)
-    pace.wish("a", 100.5)
-    pace.again("a", 101.0)
-    assert pace.take(101.0) == ["a"]
-
-
-def test_of_two_times_the_earlier_counts_and_the_later_brings_nothing_again() -> None:
-    pace: Pace[str] = Pace(5.0)
-    pace.wish("a", 100.0)
-    pace.take(100.0)
-    pace.wish("a", 101.0)
-    pace.again("a", 102.0)
-    assert pace.take(102.0) == ["a"]
-    assert (pace.take(1000.0), pace.next(), pace.wished()) == ([], None, [])
-
-
-def test_what_is_forgotten_does_not_come_up() -> None:
-    pace: Pace[str] = Pace(5.0)
-    pace.wish("a", 100.0)
-    pace.wish("b", 101.0)
-    pace.forget("a")
-    assert (pace.next(), pace.take(200.0), set(pace.known())) == (101.0, ["b"], {"b"})
-
-
-def test_what_begins_together_comes_up_one_after_the_other_and_stays_apart() -> None:
-    pace: Pace[int] = Pace(5.0)
-    came_up: dict[int, list[float]] = {key: [] for key in range(200)}
-    for tick in range(3000):
-        now = 100.0 + tick / 100
-        for key in came_up:
-            pace.wish(key, now)
-        taken = pace.take(now)
-        assert len(taken) <= 5
-        for key in taken:
-            came_up[key].append(now)
-    for times in came_up.values():
-        assert times[0] <= 105.0
-        assert all(4.99 <= later - earlier <= 5.1 for earlier, later in pairwise(times))
-
-
-# --- limits ----------------------------------------------------------------------------------------------------
-
-
-def test_an_allowance_is_spent_at_once_and_comes_back_slowly() -> None:
-    buckets: Buckets[str] = Buckets(Rate(2.0, 3))
-    assert [buckets.take("a", 10.0) for _ in range(4)] == [0.0, 0.0, 0.0, 0.5]
-    assert buckets.take("b", 10.0) == 0.0
-    assert buckets.take("a", 10.5) == 0.0
-
-
-def test_allowances_are_remembered_in_bounds() -> None:
-    buckets: Buckets[int] = Buckets(Rate(1.0, 1), remembered=10)
-    for key in range(100):
-        buckets.take(key, 0.0)
-    assert len(buckets._buckets) == 10
 
 
 # --- progress --------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Kopf as it is run here: it lists and watches, and calls the handlers."""
 
 import asyncio
+import signal
 from typing import Any
 
 import kopf
@@ -13,24 +14,37 @@ from loadstar.controller.handlers import kopf_settings
 async def watch(
     registry: kopf.OperatorRegistry, connection: Connection, name: str, ends: asyncio.Event
 ) -> None:
-    """Watch what `registry` has handlers for until `ends`, which is set at the end: Kopf takes the process's signals
-    for itself, so that its end is the end of all."""
-    settings = kopf.OperatorSettings()
+    """Watch what `registry` has handlers for until `ends`, which is also set when Kopf ends by itself."""
+    settings, started = kopf.OperatorSettings(), asyncio.Event()
     kopf_settings(settings)
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.ConnectionInfo:
         return _login(await connection.credentials())
 
-    await kopf.operator(
-        registry=registry,
-        settings=settings,
-        standalone=True,
-        clusterwide=True,
-        stop_flag=ends,
-        identity=Identity(name),  # Kopf would ask for the name of the user, and in a container there is none
-    )
+    async with asyncio.TaskGroup() as tasks:
+        taking = tasks.create_task(_take_signals(started, ends))
+        await kopf.operator(
+            registry=registry,
+            settings=settings,
+            standalone=True,
+            clusterwide=True,
+            ready_flag=started,
+            stop_flag=ends,
+            identity=Identity(
+                name
+            ),  # Kopf would ask for the name of the user, and in a container there is none
+        )
+        taking.cancel()
     ends.set()
+
+
+async def _take_signals(started: asyncio.Event, ends: asyncio.Event) -> None:
+    """Have the signals that end the process set `ends` again: Kopf takes them for itself when it starts, and before it
+    told anybody of them it would wait five seconds for all tasks of the process, which are not its own."""
+    await started.wait()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, ends.set)
 
 
 def _login(credentials: Credentials) -> kopf.ConnectionInfo:

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.cache import cache_dir, once, remove
@@ -20,24 +21,40 @@ PLACE = "/var/lib/containerd"
 """Where a node's containerd looks for it."""
 _DATABASES = "io.containerd.*/*.db"
 
-# Runs in a container of the node image. Archives are named by their images' ids, under which containerd lists an image
-# a moment after it was imported. An id that no name stands for any more is what a newer image has replaced.
+# Runs in a container of the node image; its arguments are the images, as id=name. A moment after an image came under a
+# new name, containerd lists it under its id, too. An id that no name stands for any more was replaced by a newer image.
 _IMPORT = """
 [ -e /store/io.containerd.metadata.v1.bolt ] || cp --archive /var/lib/containerd/. /store
 containerd --root /store >/containerd.log 2>&1 &
 until ctr version >/dev/null 2>&1; do kill -0 $! || { cat /containerd.log; exit 1; }; sleep 0.1; done
 images() { ctr --namespace k8s.io images "$@"; }
-for archive in /archives/*.tar; do
-  id=sha256:$(basename "$archive" .tar)
-  images list --quiet | grep --quiet --line-regexp "$id" && continue
-  images import "$archive"
-  for _ in {1..300}; do images list --quiet | grep --quiet --line-regexp "$id" && continue 2; sleep 0.1; done
+listed() { images list --quiet | grep --quiet --line-regexp "$1"; }
+for image in "$@"; do
+  id=sha256:${image%%=*} name=${image#*=}
+  listed "$id" && continue
+  listed "$name" && images rm "$name"
+  images import "/archives/${id#sha256:}.tar"
+  for _ in {1..300}; do listed "$id" && continue 2; sleep 0.1; done
   echo "containerd does not list $id" && exit 1
 done
 images list | awk 'NR == 1 { next } /^sha256:/ { digest[$1] = $3; next } { named[$3] }
   END { for (id in digest) if (!(digest[id] in named)) print id }' | while read -r id; do images rm --sync "$id"; done
 kill $! && wait $! || true
 """
+
+
+@dataclass(frozen=True)
+class _Image:
+    """What a Docker archive holds; `id` without its algorithm."""
+
+    id: str
+    name: str
+    archive: Path
+
+    @classmethod
+    def of(cls, archive: Path) -> "_Image":
+        identity, (name,) = contents(archive)
+        return cls(identity.removeprefix("sha256:"), name, archive)
 
 
 def provide(
@@ -56,8 +73,8 @@ def provide(
 def _store(node_image: str, archives: Sequence[Path], environment: Mapping[str, str]) -> Path:
     """The store that holds just these images, made if there is none."""
     node = hashlib.sha256(_identity(node_image, environment).encode()).hexdigest()[:12]
-    images = {contents(archive)[0].removeprefix("sha256:"): archive for archive in archives}
-    content = hashlib.sha256(" ".join(sorted(images)).encode()).hexdigest()[:12]
+    images = [_Image.of(archive) for archive in archives]
+    content = hashlib.sha256(" ".join(sorted(image.id for image in images)).encode()).hexdigest()[:12]
     store = cache_dir("engine", "stores") / f"{node}-{content}"
     if not store.exists():
         newest = _oldest_first(store.parent, f"{node}-")[-1:]
@@ -82,7 +99,7 @@ def _build(
     target: Path,
     newest: Sequence[Path],
     node_image: str,
-    images: Mapping[str, Path],
+    images: Sequence[_Image],
     environment: Mapping[str, str],
 ) -> None:
     """Make a store, from the newest one of the same node image where there is one: most layers are in it already."""
@@ -91,10 +108,11 @@ def _build(
         _share(store, target)
     command = ["docker", "run", "--rm", "--privileged", "--network=none", "--entrypoint=/bin/bash"]
     command += [f"--volume={target}:/store"]
-    command += [f"--volume={archive}:/archives/{image}.tar:ro" for image, archive in images.items()]
+    command += [f"--volume={image.archive}:/archives/{image.id}.tar:ro" for image in images]
     title = "Unpacking the images for the nodes (about a minute; later clusters share them)"
     log = cache_dir("logs") / "stores.log"
-    run_logged(title, [*command, node_image, "-euc", _IMPORT], log=log, env={**os.environ, **environment})
+    command += [node_image, "-euc", _IMPORT, "import", *(f"{image.id}={image.name}" for image in images)]
+    run_logged(title, command, log=log, env={**os.environ, **environment})
     os.utime(target)
 
 

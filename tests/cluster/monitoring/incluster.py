@@ -50,7 +50,7 @@ class SimulatedLoad(Control):
 
 
 def install(
-    cluster: Cluster, *, nodes: Sequence[SimulatedNode] | None = None, scrape_interval: str = "5s"
+    cluster: Cluster, *, nodes: Sequence[SimulatedNode] | None = None, scrape_interval: str = "2s"
 ) -> None:
     """Install both, and return when Prometheus holds series of every one of `nodes`.
 

@@ -2,6 +2,7 @@
 
 Times are CPU seconds of the one thread that decides, so that other work on the machine changes them little. The
 cluster has nodes of 8 GPUs, of which a random half is taken, and a forecast of four signals for each.
+On every node that is not empty a gang runs.
 """
 
 import gc
@@ -11,13 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
+from loadstar.core import demand
+from loadstar.core.draining import whole_in
+from loadstar.core.durations import Durations
 from loadstar.core.fleet import Fleet, Node
 from loadstar.core.forecast import Forecaster
 from loadstar.core.jobs import Job, Placement
 from loadstar.core.load import STEP_SECONDS, FreshnessPolicy, Sample, Signal
 from loadstar.core.placement import Placer
-from loadstar.core.plan import Loads, MetricsHealth, Turn, plan
+from loadstar.core.plan import Loads, MetricsHealth, Queues, Turn, plan
 from loadstar.core.resources import Resources
+from loadstar.core.running import Running
 from loadstar.core.score import Weights
 from loadstar.core.shape import Criteria
 from loadstar.core.snapshot import Snapshot
@@ -54,6 +59,7 @@ class Cluster:
             for number, name in enumerate(names)
         )
         taken = random.integers(0, 9, nodes).tolist()
+        self.taken = dict(zip(names, taken, strict=True))
         self.requested = {name: asked(gpus) for name, gpus in zip(names, taken, strict=True)}
         forecaster = Forecaster()
         load = random.random((len(Signal), nodes))
@@ -64,11 +70,28 @@ class Cluster:
                 rounds = {name: Sample(value, at) for name, value in zip(names, values, strict=True)}
                 forecaster.observe({signal: rounds})
         health = MetricsHealth(True, "Available", "all nodes are measured")
-        self.loads = Loads(forecaster, FreshnessPolicy(), WEIGHTS, health, levels=(ZONE,))
+        usual = demand.fragmentation((gang(size, size) for size in SIZES), self.fleet.nodes)
+        self.loads = Loads(
+            forecaster, FreshnessPolicy(), WEIGHTS, health, fragmentation=usual, levels=(ZONE,)
+        )
 
     def snapshot(self) -> Snapshot:
         """What is free, from the nodes that are known and the requests that are added up."""
         return Snapshot(self.fleet, self.requested)
+
+    def criteria(self, *levels: str) -> Criteria:
+        """What a placement is judged by."""
+        whole = whole_in(self.snapshot(), self.queues().running, Durations(), NOW)
+        return Criteria(WEIGHTS, self.loads.fragmentation, levels, whole)
+
+    def queues(self) -> Queues:
+        """A gang on every node that has GPUs taken."""
+        gangs = (
+            Running(gang(number, gpus, 1), 1, (name,), NOW - 3600.0, NOW - 3600.0)
+            for number, (name, gpus) in enumerate(self.taken.items())
+            if gpus
+        )
+        return Queues(tuple(gangs))
 
 
 def asked(gpus: int) -> Resources:
@@ -93,9 +116,10 @@ def first_of_their_kind(cluster: Cluster, times: int, levels: tuple[str, ...] = 
     snapshot = cluster.snapshot()
     view = LoadView.begin(snapshot, cluster.loads, [], NOW)
     view.loads(gang(0, 1).scheduling)
+    criteria = cluster.criteria(*levels)
 
     def decide(number: int) -> None:
-        placer = Placer(snapshot, view, Criteria(WEIGHTS, levels=levels), NOW)
+        placer = Placer(snapshot, view, criteria, NOW)
         outcome = placer.place(gang(number, SIZES[number % len(SIZES)]))
         assert isinstance(outcome, Placement)
 
@@ -106,7 +130,7 @@ def first_of_their_kind(cluster: Cluster, times: int, levels: tuple[str, ...] = 
 def next_of_their_kind(cluster: Cluster, times: int) -> list[float]:
     """Seconds per gang, decided and counted, where others that ask alike came before it in the cycle."""
     snapshot = cluster.snapshot()
-    placer = Placer(snapshot, LoadView.begin(snapshot, cluster.loads, [], NOW), Criteria(WEIGHTS), NOW)
+    placer = Placer(snapshot, LoadView.begin(snapshot, cluster.loads, [], NOW), cluster.criteria(), NOW)
 
     def decide(number: int) -> None:
         job = gang(number, SIZES[number % len(SIZES)])
@@ -124,8 +148,9 @@ def cycle(cluster: Cluster, jobs: int, kinds: int = 8) -> float:
     random = np.random.default_rng(jobs)
     sizes, ranks = random.choice(SIZES, jobs).tolist(), random.integers(1, kinds + 1, jobs).tolist()
     waiting = [gang(number, gpus, of) for number, (gpus, of) in enumerate(zip(sizes, ranks, strict=True))]
+    queues = cluster.queues()
     gc.collect()
-    return timed(lambda: plan(waiting, cluster.snapshot(), [], cluster.loads, Turn(), NOW))
+    return timed(lambda: plan(waiting, cluster.snapshot(), [], cluster.loads, Turn(), NOW, queues))
 
 
 def exponent(sizes: tuple[int, ...], seconds: list[float]) -> float:

@@ -26,7 +26,7 @@ def operator_process(
     arguments; one of the tests may stand in.
     """
     environment = {
-        "PYTHONPATH": str(_ROOT),
+        "PYTHONPATH": f"{_ROOT}:{_ROOT / 'operator'}",
         "LOADSTAR_IDENTITY": name,  # as a pod's: started again, it takes its own Lease at once
         "LOADSTAR_KUBECONFIG": str(cluster.kubeconfig),
         "LOADSTAR_SERVING_ADDRESS": cluster.address,

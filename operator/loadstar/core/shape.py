@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadstar.core import devices, filters, ranking, score
-from loadstar.core.fragmentation import LEFTOVER, MILLI, Ask, Fragmentation, packing_cost
+from loadstar.core.fragmentation import MILLI, Ask, Fragmentation
 from loadstar.core.jobs import Job, Policy
 from loadstar.core.score import NodeLoads, Scores, Weights
 from loadstar.core.snapshot import CPU, GPUS, MEMORY, Mask, Rows, Snapshot
@@ -75,8 +75,7 @@ class Shape:
         tables = criteria.fragmentation
         self._kinds = None if tables is None else _product_numbers(tables, snapshot)
         self._ask = Ask(job.request.cpu, job.request.memory, job.request.gpus)
-        most = snapshot.allocatable[:, [CPU, GPUS]].max(axis=0, initial=1).tolist()
-        self._largest = most[0], MILLI * most[1]
+        self._largest = MILLI * int(snapshot.allocatable[:, GPUS].max(initial=1))
         self._crowding = self._crowded()
         self._numbers = np.arange(len(snapshot.nodes))
         self.loads = expected.loads(job.scheduling)
@@ -142,15 +141,19 @@ class Shape:
                 return score.round_robin(len(loads.current), None)
 
     def _fragmentation(self, rows: Some) -> Array:
-        """What a rank costs the jobs to come, as the share of a node's GPUs that stay free but of little use."""
+        """What a rank costs the jobs to come, as the share of a node's GPUs that stay free but of little use.
+
+        Half of it is best fit, half what usual requests can't use any more, in GPUs of the largest node. Bounded by 1,
+        so that it never makes up for load that will be too high.
+        """
         tables, free, request = self._criteria.fragmentation, self._snapshot.free, self._job.request
         if tables is None or self._kinds is None or request.devices:
             return self._left_free(rows)
         gpus, cpu = free[rows, GPUS], free[rows, CPU]
         growth = tables.whole_growth(self._ask, cpu, free[rows, MEMORY], gpus, self._kinds[rows])
         growth = np.where(gpus >= request.gpus, growth, 0.0)
-        # In the scale of its light weight for what is left free, so that one weight serves with tables and without.
-        return packing_cost(growth, cpu, MILLI * gpus, self._largest) / LEFTOVER
+        lost = np.clip(growth / self._largest, -1.0, 1.0)
+        return np.asarray(np.round((lost + self._left_free(rows)) / 2, 9))
 
     def _drained(self, rows: Some) -> Array:
         """How near each node is to being whole, 1 where it is; 0 for a rank that takes all of its GPUs."""

@@ -117,9 +117,7 @@ def make_forecaster(series: Mapping[str, list[float]], last_at: float = NOW) -> 
 
 def make_loads(forecaster: Forecaster | None = None, weights: Weights = GPU_ONLY) -> Loads:
     """What a cycle knows of load; nothing was measured by default."""
-    return Loads(
-        forecaster or Forecaster(), FreshnessPolicy(), weights, HEALTHY if forecaster else BLIND
-    )
+    return Loads(forecaster or Forecaster(), FreshnessPolicy(), weights, HEALTHY if forecaster else BLIND)
 
 
 def make_node_loads(

@@ -17,13 +17,18 @@ CHART = ROOT / "charts" / "loadstar"
 NAMESPACE = "loadstar-system"
 PROMETHEUS = "http://prometheus.monitoring.svc:9090"
 
+WEIGHT = 3
+"""Of the group `research` in fair sharing; all others have 1."""
+
 QUICK = {
     "prometheus.url": PROMETHEUS,
     "prometheus.scrapeIntervalSeconds": "2",
     "load.metricsIntervalSeconds": "2",
     "resyncSeconds": "10",
+    "queue.weights.research": str(WEIGHT),
+    "queue.preemptionProtectedSeconds": "3",
 }
-"""The test cluster scrapes every 2 s, so the operator may ask as often."""
+"""The test cluster scrapes every 2 s, so the operator may ask as often; young jobs can be ended for others."""
 
 
 class Installation:

@@ -95,6 +95,10 @@ class Jobs:
         found: Object = self.cluster.api.get(f"{self._jobs}/{name}")
         return found
 
+    def all(self) -> list[Object]:
+        """All TrainingJobs of the namespace as they are now."""
+        return list(self.cluster.api.get(self._jobs)["items"])
+
     def status(self, name: str) -> Object:
         """The job's status, empty before the operator has seen it."""
         status: Object = self.get(name).get("status") or {}

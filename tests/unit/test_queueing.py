@@ -278,6 +278,18 @@ def test_after_a_restart_the_books_begin_with_what_the_statuses_tell() -> None:
     assert stage.books.usage.of("research", NOW) == pytest.approx(3 * 800 + 30, rel=0.01)
 
 
+def test_after_a_restart_the_first_cycle_is_for_all_who_waited() -> None:
+    stage = Stage()
+    for place, name in enumerate(("first", "second", "third"), 1):
+        stage.put(name, 8, JobState(phase=Phase.QUEUED, queue_position=place))
+    stage.put("new", 8)
+    stage.books.remember()
+    offers = stage.wait("third")
+    assert isinstance(offers["first"].outcome, Placement)
+    assert [offers[name].position for name in ("second", "third")] == [1, 2]
+    assert "new" not in offers
+
+
 def test_a_running_jobs_own_report_says_when_its_nodes_are_free() -> None:
     stage = Stage()
     runs = stage.put("runs", 8, running("node-a"))

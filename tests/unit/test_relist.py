@@ -96,3 +96,22 @@ async def test_many_jobs_are_looked_at_a_few_at_a_time() -> None:
             moments[at] = moments.get(at, 0) + 1
     assert sum(moments.values()) >= 2000
     assert max(moments.values()) <= 2000 / (RESYNC / 2 / SLICE_SECONDS) + 1
+
+
+async def test_what_a_watch_told_while_a_list_was_read_is_newer_than_the_list() -> None:
+    caches = Caches()
+    classes = {name: {"metadata": {"name": name}, "value": 1} for name in ("gone", "missed", "stays", "new")}
+    for name in ("gone", "missed", "stays"):
+        caches.put_priority_class(classes[name])
+
+    class WhileListing(Listed):
+        async def list(self, resource: Any) -> list[Json]:
+            if resource.plural != "priorityclasses":
+                return await super().list(resource)
+            del caches.priorities["gone"]
+            caches.put_priority_class({**classes["stays"], "value": 2})
+            return [classes["gone"], classes["stays"], classes["new"]]
+
+    relist = Relist(cast(Kube, WhileListing()), caches, WorkQueue[Key](), Board(), frozenset(), now)
+    await relist.everything()
+    assert {name: seen.value for name, seen in caches.priorities.items()} == {"stays": 2, "new": 1}

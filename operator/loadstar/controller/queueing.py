@@ -36,10 +36,15 @@ class QueueWatch:
     """Seconds that jobs which are not over held nodes in attempts that are, by uid."""
 
     def remember(self) -> None:
-        """Begin with what the statuses of the jobs tell, after a restart: of earlier attempts as if they were one."""
+        """Begin with what the statuses of the jobs tell, after a restart: of earlier attempts as if they were one.
+
+        Those who waited wait from the first cycle on: else whoever is looked at first would go before them.
+        """
         self._ran.clear()
-        for tracked in self.caches.jobs.values():
+        for key, tracked in self.caches.jobs.items():
             job, state = tracked.job, tracked.state
+            if job is not None and state.queue_position is not None:
+                self.board.want(key, tracked.uid)
             if job is None or state.start_time is None:
                 continue
             if state.phase in _OVER and state.completion_time is not None:

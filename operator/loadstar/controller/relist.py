@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from loadstar.api.cluster import observe_priority_class, observe_quota
 from loadstar.clients.errors import ClientError, Forbidden
 from loadstar.clients.kube import Kube
 from loadstar.clients.resources import NODES, PODS, PRIORITY_CLASSES, QUOTAS, TRAINING_JOBS, Resource
@@ -16,6 +17,9 @@ from loadstar.controller.handlers import note_job, note_pod
 from loadstar.controller.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 HEARTBEAT: Final[Key] = ("", "")
 """Goes through the queue and the workers like a job, so that liveness is that of the whole path."""
@@ -91,10 +95,12 @@ class Relist:
 
     async def _rules(self) -> None:
         """Priorities and quotas; where they may not be read, there are none for the queue."""
-        for raw in await self._allowed(PRIORITY_CLASSES):
-            self.caches.put_priority_class(raw)
-        for raw in await self._allowed(QUOTAS):
-            self.caches.put_quota(raw)
+        known = self.caches.priorities.copy()
+        classes = [observe_priority_class(raw) for raw in await self._allowed(PRIORITY_CLASSES)]
+        _compare(self.caches.priorities, known, {seen.name: seen for seen in classes})
+        before = self.caches.quotas.copy()
+        quotas = [observe_quota(raw) for raw in await self._allowed(QUOTAS)]
+        _compare(self.caches.quotas, before, {(seen.namespace, seen.name): seen for seen in quotas})
 
     async def _allowed(self, resource: Resource) -> list[dict[str, Any]]:
         try:
@@ -147,3 +153,14 @@ class Relist:
             if (key, uid) not in present:
                 self.caches.drop_job(key, uid)
                 self.queue.add(key)
+
+
+def _compare(known: dict[K, V], before: dict[K, V], listed: dict[K, V]) -> None:
+    """Make `known` what was listed, but for what watches have told of since it was as `before`, when the list began."""
+    for key in before.keys() | listed.keys():
+        if known.get(key) is not before.get(key):
+            continue
+        if key in listed:
+            known[key] = listed[key]
+        else:
+            del known[key]

@@ -184,11 +184,11 @@ def test_a_placement_tells_the_numbers_it_was_made_by() -> None:
     [rank] = outcome.ranks
     assert (rank.load, rank.forecast, rank.band) == (0.4, 0.7, 0.0)
     # L = 0.7 + 0.2 = 0.9 ± 0.3·0.2 of what the rank itself is expected to use (0.8·2/8); 6 of 8 GPUs stay free, and
-    # with none taken these weigh as in a cluster that is a fifth full: 0.1·0.2²
+    # with none taken these weigh as in a cluster that is 40 % full: 0.2·0.4⁴
     before, after = expected_excess(np.array([0.7, 0.9]), np.array([0.06, 0.06]), 0.8)
     overload = float(before - after)
-    assert rank.terms == pytest.approx({"overload": overload, "load": -0.0009, "fragmentation": -0.003})
-    assert rank.score == outcome.score == pytest.approx(overload - 0.0039)
+    assert rank.terms == pytest.approx({"overload": overload, "load": -0.0009, "fragmentation": -0.00384})
+    assert rank.score == outcome.score == pytest.approx(overload - 0.00474)
 
 
 def test_what_stays_free_weighs_more_the_fuller_the_cluster_is() -> None:
@@ -199,8 +199,8 @@ def test_what_stays_free_weighs_more_the_fuller_the_cluster_is() -> None:
         assert outcome.ranks[0].node == "node-0"
         return outcome.ranks[0].terms["fragmentation"]
 
-    # 4 of 8 stay free; a quarter and a half of all GPUs are taken
-    assert [fragmentation(4), fragmentation(8)] == pytest.approx([-0.1 * 0.25**2 / 2, -0.1 * 0.5**2 / 2])
+    # 4 of 8 stay free; a half of all GPUs are taken, and a quarter, which weighs as 40 %
+    assert [fragmentation(4), fragmentation(8)] == pytest.approx([-0.2 * 0.4**4 / 2, -0.2 * 0.5**4 / 2])
 
 
 def test_a_node_that_nobody_measured_tells_no_load() -> None:

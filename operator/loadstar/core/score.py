@@ -27,16 +27,16 @@ class Weights:
 
     The overload term alone is flat below θ, so that any two calm nodes would tie; the load term ranks those too. It is
     small: a calm node is no better for being calmer, but spreading jobs for it leaves no node free for large ones.
-    `fragmentation` and `drain` are weights in a full cluster; they go with the square of the share of GPUs that are
-    taken.
+    `fragmentation` and `drain` are weights in a full cluster; they go with the fourth power of the share of GPUs that
+    are taken.
     """
 
     signals: Mapping[Signal, float]
     hot: float = 0.8
     overload: float = 1.0
     load: float = 0.001
-    fragmentation: float = 0.1
-    drain: float = 0.1
+    fragmentation: float = 0.2
+    drain: float = 0.15
     network_split: float = 0.1
     watts: float = 0.02
     health: float = 0.1

@@ -21,7 +21,7 @@ OCCUPANCY_STEPS = 20
 """A change of occupancy by less than a twentieth changes no score, so that few nodes have to be worked out anew."""
 DRAIN_SECONDS = 1200.0
 """A node that will be whole this much later is worth keeping free only a third as much."""
-LEAST_OCCUPANCY = 0.2
+LEAST_OCCUPANCY = 0.4
 """Below it, fragmentation weighs as if so much were taken: even an empty cluster is filled node by node."""
 
 
@@ -108,9 +108,9 @@ class Shape:
         self.keys[rows] = self._keys(rows, codes, scores)
 
     def _crowded(self) -> float:
-        """The square of occupancy, in steps: the fewer GPUs are left, the more those are worth that lie together."""
+        """The fourth power of occupancy, in steps: the fewer GPUs are left, the more it helps that they lie near."""
         taken = round(self._snapshot.occupancy() * OCCUPANCY_STEPS) / OCCUPANCY_STEPS
-        return max(taken, LEAST_OCCUPANCY) ** 2
+        return max(taken, LEAST_OCCUPANCY) ** 4
 
     def _evaluate(self, rows: Some) -> tuple[filters.Codes, Scores]:
         """Refusals and scores of these rows; refused ones need no score, and on a full cluster they are most."""

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.cluster.cache import cache_dir, once, remove
 from tests.cluster.kind_nodes import contents
-from tests.cluster.steps import run_logged, say
+from tests.cluster.steps import StepFailed, run_logged, say
 
 PLACE = "/var/lib/containerd"
 """Where a node's containerd looks for it."""
@@ -78,7 +78,13 @@ def _store(node_image: str, archives: Sequence[Path], environment: Mapping[str, 
     store = cache_dir("engine", "stores") / f"{node}-{content}"
     if not store.exists():
         newest = _oldest_first(store.parent, f"{node}-")[-1:]
-        once(store, lambda target: _build(target, newest, node_image, images, environment))
+        try:
+            once(store, lambda target: _build(target, newest, node_image, images, environment))
+        except StepFailed as failed:
+            if not newest:
+                raise
+            say(f"The older store does not serve as a ground, once more from none. {failed}")
+            once(store, lambda target: _build(target, (), node_image, images, environment))
         for older in _oldest_first(store.parent)[:-2]:  # two, as two checkouts may take turns
             remove(older)
     return store

@@ -101,6 +101,10 @@ def plan(
     """An offer for every waiting job by uid, in the order of the queue. Takes what it places from `snapshot` and moves
     `turn`."""
     waiting, queues = list(waiting), queues or Queues()
+    # Sums of fractions depend on their order, and answers must not.
+    commitments = sorted(commitments, key=_in_order)
+    running = tuple(sorted(queues.running, key=lambda gang: (gang.job.uid, gang.attempt)))
+    queues = replace(queues, running=running)
     view = LoadView.begin(snapshot, loads, commitments, now)
     whole = whole_in(snapshot, queues.running, queues.durations, now)
     cycle = _Cycle(
@@ -195,6 +199,13 @@ class _Cycle:
         """Jobs of the same key are refused for the same reasons."""
         length = self.queues.durations.bound_of(job, self.queues.ran.get(job.uid, 0.0))
         return alike(job, self.view), job.ranks, job.namespace if job.volumes else "", length
+
+
+def _in_order(commitment: Commitment) -> tuple[str, float, str, float, int, int]:
+    """What tells two commitments to a node apart, as far as it matters to their sum."""
+    asked = commitment.request
+    ended_at = -1.0 if commitment.ended_at is None else commitment.ended_at
+    return commitment.node, commitment.decided_at, commitment.family, ended_at, asked.gpus, asked.cpu
 
 
 def node_forecasts(

@@ -1,5 +1,7 @@
 """Between the wire and the core: status.placement."""
 
+from typing import Any
+
 from loadstar.api import status as wire
 from loadstar.api.scalars import decimal, moment, number, seconds_of
 from loadstar.core import jobs as core
@@ -46,46 +48,42 @@ def _placed(rank: core.RankPlacement, gpus: int) -> wire.PlacedNode:
         name=rank.node,
         ranks=(rank.rank,),
         gpus=gpus,
-        load=decimal(rank.load),
-        forecast=decimal(rank.forecast),
-        band=decimal(rank.band),
-        score=decimal(rank.score),
-        terms={name: decimal(value) for name, value in rank.terms.items()},
+        **_numbers(rank),
     )
 
 
 def _rank_of(rank: int, node: wire.PlacedNode) -> core.RankPlacement:
-    return core.RankPlacement(
-        rank=rank,
-        node=node.name,
-        load=number(node.load),
-        forecast=number(node.forecast) or 0.0,
-        band=number(node.band),
-        score=number(node.score) or 0.0,
-        terms={name: float(value) for name, value in node.terms.items()},
-    )
+    return core.RankPlacement(rank=rank, node=node.name, **_numbers_of(node))
 
 
 def _alternative(other: core.Alternative) -> wire.Alternative:
-    return wire.Alternative(
-        name=other.node,
-        load=decimal(other.load),
-        forecast=decimal(other.forecast),
-        band=decimal(other.band),
-        score=decimal(other.score),
-        terms={name: decimal(value) for name, value in other.terms.items()},
-    )
+    return wire.Alternative(name=other.node, **_numbers(other))
 
 
 def _alternative_of(other: wire.Alternative) -> core.Alternative:
-    return core.Alternative(
-        node=other.name,
-        load=number(other.load),
-        forecast=number(other.forecast) or 0.0,
-        band=number(other.band),
-        score=number(other.score) or 0.0,
-        terms={name: float(value) for name, value in other.terms.items()},
-    )
+    return core.Alternative(node=other.name, **_numbers_of(other))
+
+
+def _numbers(seen: core.RankPlacement | core.Alternative) -> dict[str, Any]:
+    """What is told of every node that was judged, chosen or not."""
+    return {
+        "load": decimal(seen.load),
+        "forecast": decimal(seen.forecast),
+        "band": decimal(seen.band),
+        "score": decimal(seen.score),
+        "terms": {name: decimal(value) for name, value in seen.terms.items()},
+    }
+
+
+def _numbers_of(told: wire.PlacedNode | wire.Alternative) -> dict[str, Any]:
+    """The same read back."""
+    return {
+        "load": number(told.load),
+        "forecast": number(told.forecast) or 0.0,
+        "band": number(told.band),
+        "score": number(told.score) or 0.0,
+        "terms": {name: float(value) for name, value in told.terms.items()},
+    }
 
 
 def _hindsight(seen: core.Hindsight) -> wire.Hindsight:

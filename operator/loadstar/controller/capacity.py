@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from loadstar.api.observe import ObservedPod
 from loadstar.controller.caches import Caches, Tracked
 from loadstar.core.health import Health
-from loadstar.core.jobs import Job, Phase, Placement
+from loadstar.core.jobs import Job, Placement
 from loadstar.core.pods import Pod
 from loadstar.core.resources import Resources
 from loadstar.core.snapshot import Snapshot
@@ -40,8 +40,7 @@ def placed(caches: Caches) -> Iterator[tuple[Tracked, Job, Placement]]:
     """Jobs inside an attempt; the placement of a finished job is only a memory."""
     for tracked in caches.jobs.values():
         job, state = tracked.job, tracked.state
-        finished = state.phase in {Phase.SUCCEEDED, Phase.FAILED}
-        if job is not None and state.placement is not None and not finished:
+        if job is not None and state.placement is not None and not state.finished:
             yield tracked, job, state.placement
 
 
@@ -60,5 +59,4 @@ def _in_current_gang(caches: Caches, seen: ObservedPod) -> bool:
     if tracked is None or tracked.uid != seen.owner or tracked.job is None:
         return False
     state = tracked.state
-    finished = state.phase in {Phase.SUCCEEDED, Phase.FAILED}
-    return state.placement is not None and state.attempt == seen.pod.attempt and not finished
+    return state.placement is not None and state.attempt == seen.pod.attempt and not state.finished

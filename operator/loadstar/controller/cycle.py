@@ -87,11 +87,12 @@ class Cycle:
         found = []
         for key, uid in self.board.waiting.items():
             tracked, offer = self.caches.jobs.get(key), self.board.offers.get(uid)
-            if tracked is None or tracked.job is None or tracked.uid != uid:
+            asked = self.books.job_of(tracked) if tracked is not None else None
+            if tracked is None or asked is None or tracked.uid != uid:
                 continue
             if offer is not None and isinstance(offer.outcome, Placement):
                 continue
-            job = self._with_volumes(self.books.job_of(tracked) or tracked.job)
+            job = self._with_volumes(asked)
             if job is not None:
                 found.append((key, job))
         return found

@@ -88,7 +88,7 @@ class GangWatch:
         """Jobs that finished lately, with what they ran on last."""
         for tracked in self.caches.jobs.values():
             job, state = tracked.job, tracked.state
-            if state.phase not in {Phase.SUCCEEDED, Phase.FAILED} or job is None or state.placement is None:
+            if not state.finished or job is None or state.placement is None:
                 continue
             ended_at = state.completion_time
             if ended_at is not None and now - ended_at <= GHOST_SECONDS:

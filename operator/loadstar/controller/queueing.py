@@ -4,20 +4,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from loadstar.api.convert import InvalidTrainingJob
 from loadstar.controller import capacity
 from loadstar.controller.board import Board
 from loadstar.controller.caches import Caches, Tracked
-from loadstar.core import conditions as c
 from loadstar.core.backfill import Promises
 from loadstar.core.durations import Durations
 from loadstar.core.fairshare import Usage
-from loadstar.core.jobs import Job, JobState, Phase, Placement
+from loadstar.core.jobs import Job, JobState, Phase
 from loadstar.core.plan import Queues
 from loadstar.core.priority import ranked
 from loadstar.core.queue import Order
 from loadstar.core.running import Running, gang_of, gpus_of
-
-_OVER = frozenset({Phase.SUCCEEDED, Phase.FAILED})
 
 
 @dataclass(slots=True)
@@ -47,7 +45,7 @@ class QueueWatch:
                 self.board.want(key, tracked.uid)
             if job is None or state.start_time is None:
                 continue
-            if state.phase in _OVER and state.completion_time is not None:
+            if state.finished and state.completion_time is not None:
                 self._settle(job, state.attempt, (state.start_time, state.completion_time))
                 if state.phase is Phase.SUCCEEDED:
                     self._durations.learn(
@@ -60,22 +58,24 @@ class QueueWatch:
 
     def changed(self, job: Job, before: JobState, after: JobState) -> None:
         """A job's state was written: an attempt that ran may be over by it, or the job done."""
-        began, now = _running_since(before), self.clock()
-        if began is not None and before.placement is not None and _running_since(after) is None:
+        began, now = before.running_since, self.clock()
+        if began is not None and before.placement is not None and after.running_since is None:
             self._settle(job, before.attempt, (began, now))
             held = max(0.0, now - before.placement.decided_at)
             self._ran[job.uid] = self._ran.get(job.uid, 0.0) + held
-        if after.phase in _OVER:
+        if after.finished:
             ran = self._ran.pop(job.uid, None)
             if after.phase is Phase.SUCCEEDED and before.phase is not Phase.SUCCEEDED and ran is not None:
                 self._durations.learn(job.family, ran)
 
     def job_of(self, tracked: Tracked) -> Job | None:
         """The job with its priority."""
-        if tracked.job is None or not isinstance(tracked.asked, tuple):
+        if isinstance(tracked.asked, InvalidTrainingJob):
             return None
-        asked = tracked.asked[0].spec.scheduling.priority_class_name
-        return ranked(tracked.job, asked, self.caches.priorities, self.protected_seconds)
+        parsed, job = tracked.asked
+        return ranked(
+            job, parsed.spec.scheduling.priority_class_name, self.caches.priorities, self.protected_seconds
+        )
 
     def queues(self) -> Queues:
         """All of it, as a cycle wants it."""
@@ -129,12 +129,6 @@ class QueueWatch:
                 yield job, len(placement.ranks) - len(made)
         for job, placement in self.board.assumed(self.caches):
             yield job, len(placement.ranks)
-
-
-def _running_since(state: JobState) -> float | None:
-    running = state.conditions.get(c.RUNNING)
-    inside = isinstance(state.placement, Placement) and state.phase not in _OVER
-    return running.since if inside and running and state.conditions.is_true(c.RUNNING) else None
 
 
 def _first_held(state: JobState, started_at: float) -> float:

@@ -15,7 +15,7 @@ from loadstar.controller.printouts import read_printed
 from loadstar.controller.workqueue import WorkQueue
 from loadstar.core import lifecycle
 from loadstar.core.decisions import Decision, Event
-from loadstar.core.jobs import Job, JobState, Placement
+from loadstar.core.jobs import Job, JobState
 from loadstar.core.lifecycle import Situation
 from loadstar.core.results import Result
 
@@ -165,7 +165,7 @@ class Reconciler:
             await self.applier.write(key, tracked, state)
             if tracked.job is not None:
                 self.changed(tracked.job, before, state)
-        if isinstance(state.placement, Placement) and state.attempt != before.attempt:
+        if state.placement is not None and state.attempt != before.attempt:
             self.board.take(tracked.uid)
         elif before.placement is not None and state.placement is None:
             self.board.capacity_changed()

@@ -93,7 +93,7 @@ def fail(at: Situation, reason: str, message: str, cause: Failure | None = None)
 def refuse(state: JobState, generation: int, message: str, pods: tuple[Pod, ...], now: float) -> Decision:
     """The end of a job whose spec can't be understood: nothing is ever launched for it, and what runs is ended."""
     ending = deletions(living(pods))
-    if state.phase in {Phase.SUCCEEDED, Phase.FAILED}:
+    if state.finished:
         return Decision(state, ending)
     failure = Failure(state.attempt, "InvalidSpec", message, now)
     state = set_condition(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from loadstar.core.conditions import Conditions
+from loadstar.core.conditions import RUNNING, Conditions
 from loadstar.core.resources import Resources
 from loadstar.core.results import Goal, Result
 from loadstar.core.taints import Toleration
@@ -215,3 +215,15 @@ class JobState:
     result: Result | None = None
     last_failure: Failure | None = None
     conditions: Conditions = field(default_factory=Conditions)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the job is over, one way or the other."""
+        return self.phase in {Phase.SUCCEEDED, Phase.FAILED}
+
+    @property
+    def running_since(self) -> float | None:
+        """When all ranks of this attempt came to run (Unix seconds); None where they don't."""
+        running = self.conditions.get(RUNNING)
+        inside = self.placement is not None and not self.finished
+        return running.since if inside and running and self.conditions.is_true(RUNNING) else None

@@ -14,7 +14,7 @@ from loadstar.core.attempts import LAUNCHED, launch_failed, launched
 from loadstar.core.conditions import Status
 from loadstar.core.decisions import Decision
 from loadstar.core.endings import complete, deadline, end, fail, finished, refuse
-from loadstar.core.jobs import Hindsight, Job, JobState, Phase
+from loadstar.core.jobs import Hindsight, Job, JobState
 from loadstar.core.situation import Situation, set_condition
 
 __all__ = ["LAUNCHED", "Situation", "decide", "launch_failed", "launched", "refuse"]
@@ -24,7 +24,7 @@ def decide(at: Situation) -> Decision:
     """What should be now."""
     at = replace(at, state=_judged(_accepted(at.job, at.state, at.now), at.hindsight))
     job, state = at.job, at.state
-    if state.phase in {Phase.SUCCEEDED, Phase.FAILED}:
+    if state.finished:
         return finished(at)
     if complete(at):  # before deadline and suspension: it was done in time, and is only seen late
         return end(at)

@@ -3,8 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from loadstar.core import conditions as c
-from loadstar.core.jobs import Job, JobState, Phase
+from loadstar.core.jobs import Job, JobState
 from loadstar.core.pods import Pod
 
 GRACE_SECONDS = 60.0
@@ -57,13 +56,14 @@ def gang_of(
 
     `ends_at` is when its own report says that it will be done.
     """
-    placement, running = state.placement, state.conditions.get(c.RUNNING)
-    if state.phase in {Phase.SUCCEEDED, Phase.FAILED} or placement is None:
+    placement = state.placement
+    if state.finished or placement is None:
         return _ending(job, state, pods, now)
     over = {pod.rank for pod in pods if pod.attempt == state.attempt and pod.terminal}
     nodes = tuple(rank.node for rank in placement.ranks if rank.rank not in over)
-    started_at = running.since if running is not None and state.conditions.is_true(c.RUNNING) else None
-    return Running(job, state.attempt, nodes, placement.decided_at, started_at, ends_at) if nodes else None
+    if not nodes:
+        return None
+    return Running(job, state.attempt, nodes, placement.decided_at, state.running_since, ends_at)
 
 
 def _ending(job: Job, state: JobState, pods: Collection[Pod], now: float) -> Running | None:

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from loadstar.api.curves import Curves
 from loadstar.controller.caches import Key, Tracked
-from loadstar.core.jobs import Phase
 from loadstar.reporting.pace import Pace
 from loadstar.reporting.payload import Report
 from loadstar.reporting.tracks import Track
@@ -15,7 +14,6 @@ STATUS_SECONDS: Final = 4.0
 """At least between two writes of one job's status, but for the last."""
 CURVES_SECONDS: Final = 30.0
 """At least between two writes of one job's points, but for the last."""
-_OVER: Final = {Phase.SUCCEEDED, Phase.FAILED}
 
 
 @dataclass(slots=True)
@@ -67,7 +65,7 @@ class Progress:
             known = jobs.get(key)
             if known is None or known.uid != track.uid:
                 self.forget(key)
-            elif known.state.phase in _OVER and track.attempt == known.state.attempt:
+            elif known.state.finished and track.attempt == known.state.attempt:
                 self._finish(key, track, known, now)
 
     def _finish(self, key: Key, track: Track, known: Tracked, now: float) -> None:

@@ -20,6 +20,7 @@ from typing import IO
 from xml.etree import ElementTree
 
 from tests.cluster.engine import engine
+from tests.cluster.kind import end_abandoned
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "build" / "reports"
@@ -90,6 +91,7 @@ def main(names: Sequence[str]) -> int:
     REPORTS.mkdir(parents=True, exist_ok=True)
     chosen = [stage for stage in STAGES if not names or stage.name in names]
     started = time.monotonic()
+    end_abandoned()
     found = engine.current()
     try:
         outcomes = Run(chosen).outcomes()

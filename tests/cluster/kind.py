@@ -24,24 +24,34 @@ from .gotools import tool
 from .kind_nodes import NodeContainers
 from .kubectl import KubectlError, kubectl
 from .nodes import gpu_labels
-from .state import claim, state_dir, wipe
+from .processes import Identity
+from .state import claim, state_dir, state_root, wipe
 from .steps import StepFailed, run_logged, say
 
 IMAGES = ("operator", "trainer")
 GPU = "nvidia.com/gpu"
 _READY_SECONDS = 120
 _MARK = "LOADSTAR_KIND_CLUSTER"  # in the environment of everything that works on a cluster
+_OWNER = "kind-owner.json"
 
 
 class KindCluster:
     """The kind cluster `name`, which may or may not run: a control plane and `workers` nodes with GPUs.
 
     A cluster outlives the process that started it; `down` ends it, from any process. Its kubeconfig and logs are
-    in `folder`, and nothing of the caller's own kubectl configuration is read or written.
+    in `folder`, and nothing of the caller's own kubectl configuration is read or written. With an `owner`, a
+    cluster that is made counts as abandoned as soon as that process has ended.
     """
 
-    def __init__(self, name: str = "loadstar", workers: int = 2, gpus_per_worker: int = 2) -> None:
+    def __init__(
+        self,
+        name: str = "loadstar",
+        workers: int = 2,
+        gpus_per_worker: int = 2,
+        owner: Identity | None = None,
+    ) -> None:
         self.name = name
+        self._owner = owner
         self.workers = workers
         self.gpus_per_worker = gpus_per_worker
         self.folder = state_dir(name)
@@ -160,6 +170,8 @@ class KindCluster:
 
         reference = choose(environment)
         claim(self.folder, None)
+        if self._owner:
+            self._owner.write(self.folder / _OWNER)
         configuration = self.folder / "kind.yaml"
         configuration.write_text(yaml.safe_dump(self._configuration(reference, environment, archives)))
         self._kind(
@@ -248,6 +260,15 @@ class KindCluster:
         mark = f"{_MARK}={self.name}".encode()
         while sum(_killed_if_marked(process, mark) for process in Path("/proc").glob("[0-9]*")):
             time.sleep(0.1)  # once more, as one may have started another meanwhile
+
+
+def end_abandoned() -> None:
+    """End the kind clusters whose owner died without ending them, as one does that is killed."""
+    for folder in sorted(state_root().iterdir()):
+        owner = Identity.read(folder / _OWNER)
+        if owner and not owner.alive():
+            say(f"Ending {folder.name}, which a killed run left …")
+            KindCluster(folder.name).down()
 
 
 def _errors(log: Path) -> str:

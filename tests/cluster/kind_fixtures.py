@@ -7,7 +7,8 @@ import pytest
 
 from .engine import engine
 from .fixtures import ExistingCluster, existing_cluster
-from .kind import KindCluster
+from .kind import KindCluster, end_abandoned
+from .processes import Identity
 
 FullCluster = KindCluster | ExistingCluster
 
@@ -17,13 +18,16 @@ def own_kind_cluster() -> Iterator[KindCluster]:
     """The kind cluster `$LOADSTAR_CLUSTER_NAME` (default loadstar-test), in its full state.
 
     One that runs already is used and left running; one that was started for the session ends with it, unless
-    LOADSTAR_KEEP_CLUSTER=1.
+    LOADSTAR_KEEP_CLUSTER=1. One that a killed session left is ended first.
     """
-    cluster = KindCluster(os.environ.get("LOADSTAR_CLUSTER_NAME", "loadstar-test"))
+    end_abandoned()
+    keep = os.environ.get("LOADSTAR_KEEP_CLUSTER") == "1"
+    owner = None if keep else Identity.of_this_process()
+    cluster = KindCluster(os.environ.get("LOADSTAR_CLUSTER_NAME", "loadstar-test"), owner=owner)
     found = cluster.is_running()
     cluster.up()
     yield cluster
-    if found or os.environ.get("LOADSTAR_KEEP_CLUSTER") == "1":
+    if found or keep:
         cluster.close()
     else:
         cluster.down()

@@ -23,14 +23,19 @@ _SLEEP = (_IMAGE, "/bin/sleep", "600")
 
 
 @pytest.fixture
-def before() -> Iterator[dict[str, set[str]]]:
-    """What is on the machine before an engine runs; one that the test leaves running is stopped."""
+def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, set[str]]]:
+    """What is on the machine before an engine runs; one that the test leaves running is stopped.
+
+    The engine has images and containers of its own here: an engine starts again the containers of a cluster that
+    ended with the machine, and would then not be the test's alone.
+    """
     if os.geteuid() != 0:
         pytest.skip("a private engine needs root")
     if (running := engine.current()) is not None:
         pytest.skip(
             "the private engine is in use" if running else "Docker runs here: no private engine is needed"
         )
+    monkeypatch.setenv("LOADSTAR_ENGINE_DATA", str(tmp_path / "data"))
     yield footprint()
     engine.stop()
 

@@ -17,7 +17,7 @@ import yaml
 from tests.cluster.engine import engine
 from tests.cluster.engine.footprint import appeared, footprint
 from tests.cluster.images import image
-from tests.cluster.kind import GPU, KindCluster
+from tests.cluster.kind import GPU, KindCluster, end_abandoned
 from tests.cluster.kind_nodes import NodeContainers
 from tests.cluster.kubectl import KubectlError
 
@@ -198,13 +198,14 @@ def test_an_ended_cluster_leaves_nothing_on_the_machine(life: Life) -> None:
     assert not life.folder_left
 
 
-def test_a_cluster_whose_start_was_killed_is_removed_by_down(other: KindCluster) -> None:
+def test_a_cluster_whose_owner_was_killed_while_it_started_is_ended(other: KindCluster) -> None:
     before = footprint()
-    start = f"from tests.cluster.kind import KindCluster; KindCluster({other.name!r}, workers=0).start()"
+    start = "from tests.cluster.kind import KindCluster; from tests.cluster.processes import Identity\n"
+    start += f"KindCluster({other.name!r}, workers=0, owner=Identity.of_this_process()).start()"
     with subprocess.Popen([sys.executable, "-c", start]) as starter:
         _until(lambda: (it := engine.current()) is not None and NodeContainers(other.name, it).running())
         os.kill(starter.pid, signal.SIGKILL)
-    other.down()
+    end_abandoned()
     assert appeared(before, footprint()) == {}
     assert not other.folder.exists()
 

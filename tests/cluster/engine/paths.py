@@ -1,5 +1,6 @@
 """Where the private engine keeps its things. A machine has one such engine, whichever checkout started it."""
 
+import os
 from pathlib import Path
 
 from tests.cluster.cache import cache_dir
@@ -23,8 +24,9 @@ def log() -> Path:
 
 
 def data_root() -> Path:
-    """Images and containers; in the cache, so that images outlive the engine."""
-    return cache_dir("engine", "data")
+    """Images and containers: `$LOADSTAR_ENGINE_DATA`, else in the cache, so that images outlive the engine."""
+    named = os.environ.get("LOADSTAR_ENGINE_DATA")
+    return Path(named).resolve() if named else cache_dir("engine", "data")
 
 
 def programs() -> Path:

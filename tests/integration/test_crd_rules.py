@@ -77,13 +77,23 @@ def test_a_name_that_does_not_fit_is_refused_with_how_to_write_it(cluster: Clust
     [
         ({"trainig": {}}, "spec.trainig"),
         ({"training": {"learningrate": 0.1}}, "spec.training.learningrate"),
-        ({"trainer": {"resourcesPerNode": {"amd.com/gpu": 1}}}, "spec.trainer.resourcesPerNode.amd.com/gpu"),
         ({"model": {"depth": [1]}}, "spec.model.depth"),
         ({"trainer": {"env": [{"name": "A", "valu": "1"}]}}, "spec.trainer.env[0].valu"),
     ],
 )
 def test_an_unknown_field_is_refused_by_its_name(cluster: Cluster, spec: dict[str, Any], field: str) -> None:
     assert f'unknown field "{field}"' in _refusal(cluster, _bare(**spec))
+
+
+def test_a_resource_that_is_not_known_is_refused_for_lenient_clients_too(cluster: Cluster) -> None:
+    misspelt = _bare(trainer={"resourcesPerNode": {"nvidia.com/mig-1g.10bg": 1}})
+    with pytest.raises(ApiError, match="correct the name or remove it"):
+        cluster.api.post(f"{_path('default')}?fieldValidation=Ignore&dryRun=All", misspelt)
+
+
+def test_a_whole_gpu_is_not_stored_beside_a_part_of_one(cluster: Cluster) -> None:
+    spec = _try(cluster, _bare(trainer={"resourcesPerNode": {"nvidia.com/mig-1g.10gb": 1}}))["spec"]
+    assert spec["trainer"]["resourcesPerNode"] == {"nvidia.com/mig-1g.10gb": 1}
 
 
 def test_defaults_are_stored_where_a_user_sees_them(cluster: Cluster) -> None:
@@ -104,8 +114,8 @@ def test_the_defaults_of_training_are_stored_with_what_is_given_of_it(cluster: C
 
 
 def test_a_part_written_in_part_gets_its_other_defaults(cluster: Cluster) -> None:
-    spec = _try(cluster, _bare(trainer={"resourcesPerNode": {"cpu": "1"}}))["spec"]
-    assert spec["trainer"]["resourcesPerNode"] == {"cpu": "1", "nvidia.com/gpu": 1}
+    trainer = _try(cluster, _bare(trainer={"numNodes": 2}))["spec"]["trainer"]
+    assert trainer["resourcesPerNode"] == {"nvidia.com/gpu": 1}
 
 
 MUTABLE = (

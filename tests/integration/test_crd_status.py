@@ -231,7 +231,7 @@ def test_explain_lists_the_whole_spec(cluster: Cluster) -> None:
     fields = cluster.kubectl("explain", "trainingjob.spec", "--recursive")
     assert all(
         field in fields
-        for field in ("hiddenLayers", "horizonSeconds", "nvidia.com/gpu", "ttlSecondsAfterFinished")
+        for field in ("hiddenLayers", "horizonSeconds", "resourcesPerNode", "ttlSecondsAfterFinished")
     )
 
 
@@ -240,7 +240,8 @@ def test_explain_lists_the_whole_spec(cluster: Cluster) -> None:
     [
         ("spec.training.learningRate", "Default: 0.001."),
         ("spec.model.hiddenLayers", "[64, 64] if left out"),
-        ("spec.trainer.resourcesPerNode.memory", "such as 512Mi or 4Gi"),
+        ("spec.trainer.resourcesPerNode", "- memory: Memory that each pod is guaranteed and limited to"),
+        ("spec.trainer.resourcesPerNode", "- nvidia.com/gpu: Whole GPUs that each pod gets"),
         ("status.placement.nodes.forecast", "Load forecast for the horizon"),
     ],
 )

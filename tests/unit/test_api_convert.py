@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from loadstar.api.convert import parse, parse_status
+from loadstar.api.convert import job_of, parse, parse_status
 from loadstar.api.document import trainer_document
 from loadstar.api.status import TrainingJobStatus
 from tests.contract.jobs import job, raw_job
@@ -31,6 +31,25 @@ def test_a_pod_without_gpus_runs_one_process() -> None:
 def test_the_world_is_all_processes_of_all_nodes() -> None:
     trainer = {"numNodes": 3, "numProcPerNode": 2, "resourcesPerNode": {"nvidia.com/gpu": 2}}
     assert job(trainer=trainer).spec.trainer.world_size == 6
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpus", "devices"),
+    [
+        ({}, 1, ()),
+        ({"cpu": 1}, 1, ()),
+        ({"nvidia.com/gpu": 0}, 0, ()),
+        ({"nvidia.com/mig-1g.10gb": 1}, 0, (("nvidia.com/mig-1g.10gb", 1),)),
+        ({"nvidia.com/mig-1g.10gb": "1", "nvidia.com/gpu": 0}, 0, (("nvidia.com/mig-1g.10gb", 1),)),
+        ({"nvidia.com/gpu.shared": 1}, 0, (("nvidia.com/gpu.shared", 1),)),
+    ],
+    ids=str,
+)
+def test_a_rank_asks_for_a_whole_gpu_unless_it_asks_for_none_or_a_part_of_one(
+    asked: dict[str, Any], gpus: int, devices: tuple[tuple[str, int], ...]
+) -> None:
+    request = job_of(job(trainer={"resourcesPerNode": asked})).request
+    assert (request.gpus, request.devices) == (gpus, devices)
 
 
 def test_alpha_has_a_default_where_the_policy_uses_it() -> None:

@@ -126,6 +126,14 @@ def test_a_job_without_gpus_asks_for_none() -> None:
     }
 
 
+def test_a_part_of_a_gpu_is_asked_for_under_its_own_name_in_place_of_a_whole_one() -> None:
+    asked = {"memory": "2Gi", "nvidia.com/mig-1g.10gb": 1}
+    assert _container(job(trainer={"resourcesPerNode": asked}))["resources"] == {
+        "requests": {"memory": "2Gi", "nvidia.com/mig-1g.10gb": "1"},
+        "limits": {"memory": "2Gi", "nvidia.com/mig-1g.10gb": "1"},
+    }
+
+
 @pytest.mark.parametrize(("memory", "size"), [("2Gi", 2**30), (None, 2**30), ("1", 1)])
 def test_shared_memory_is_half_of_the_memory_or_a_gibibyte(memory: str | None, size: int) -> None:
     resources = {"memory": memory} if memory else {}
@@ -162,6 +170,18 @@ def test_only_a_pod_with_gpus_tolerates_the_taint_of_gpu_nodes() -> None:
     cpu_only = job(trainer={"resourcesPerNode": {"nvidia.com/gpu": 0}})
     assert _pod(job())["spec"]["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
     assert _pod(cpu_only)["spec"]["tolerations"] == []
+
+
+def test_a_pod_with_a_part_of_a_gpu_tolerates_that_taint_too() -> None:
+    part = job(trainer={"resourcesPerNode": {"nvidia.com/gpu.shared": 1}})
+    assert _pod(part)["spec"]["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists"}]
+
+
+def test_each_part_of_a_gpu_has_one_process() -> None:
+    gang = {"numNodes": 2, "resourcesPerNode": {"nvidia.com/mig-1g.10gb": 1}}
+    env = _env(job(trainer=gang), rank=1)
+    expected = {"PET_NPROC_PER_NODE": "1", "WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "0"}
+    assert env | expected == env
 
 
 def test_a_pod_tolerates_what_its_job_does_each_once() -> None:

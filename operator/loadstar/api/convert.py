@@ -96,8 +96,9 @@ def job_of(parsed: TrainingJob) -> core.Job:
         request=Resources(
             cpu=millicores(asked.cpu) if asked.cpu else 0,
             memory=byte_count(asked.memory) if asked.memory else 0,
-            gpus=asked.gpus,
+            gpus=asked.whole_gpus,
             pods=1,
+            devices=((asked.part, 1),) if asked.part else (),
         ),
         scheduling=core.Scheduling(
             policy=core.Policy(scheduling.policy),

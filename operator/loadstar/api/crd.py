@@ -127,7 +127,7 @@ def _structural(schema: Schema, definitions: dict[str, Schema]) -> Schema:
         result["items"] = _structural(schema["items"], definitions)
     if isinstance(values := schema.get("additionalProperties"), dict):
         result["additionalProperties"] = _structural(values, definitions)
-    if isinstance(result.get("default"), dict):
+    if isinstance(result.get("default"), dict) and "properties" in result:
         result["default"] = _default_of(result["properties"])
     return _ordered(result | _format(result))
 

@@ -138,7 +138,11 @@ def _tolerations(job: TrainingJob) -> list[Json]:
     """GPU nodes are commonly tainted to keep other pods away; who asks for GPUs is welcome there."""
     trainer = job.spec.trainer
     asked = [one.model_dump(by_alias=True, exclude_none=True) for one in trainer.tolerations or ()]
-    own = [{"key": labels.GPU_RESOURCE, "operator": "Exists"}] if trainer.resources_per_node.gpus else []
+    own = (
+        [{"key": labels.GPU_RESOURCE, "operator": "Exists"}]
+        if trainer.resources_per_node.gpu_requests
+        else []
+    )
     return own + [one for one in asked if one not in own]
 
 
@@ -197,5 +201,5 @@ def _resources(job: TrainingJob) -> Json:
     asked = job.spec.trainer.resources_per_node
     cpu = {"cpu": asked.cpu} if asked.cpu else {}
     memory = {"memory": asked.memory} if asked.memory else {}
-    gpus = {labels.GPU_RESOURCE: str(asked.gpus)} if asked.gpus else {}
+    gpus = {name: str(count) for name, count in asked.gpu_requests.items()}
     return {"requests": cpu | memory | gpus, "limits": memory | gpus}

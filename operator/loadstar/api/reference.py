@@ -31,25 +31,26 @@ def to_markdown() -> str:
 
 
 def _objects(fields: dict[str, Schema], path: str) -> Iterator[tuple[str, Schema]]:
-    """Each object that has fields, by its path, an outer one before its inner ones."""
+    """Each object that has fields and each map that has rules, by its path, an outer one before its inner ones."""
     for name, field in fields.items():
         place, inner = f"{path}.{name}".removeprefix("."), field.get("items", field)
-        if "properties" in inner:
+        if "properties" in inner or ("additionalProperties" in inner and VALIDATIONS in inner):
             yield place + ("[]" if "items" in field else ""), inner | {"description": field["description"]}
-            yield from _objects(inner["properties"], place)
+            yield from _objects(inner.get("properties", {}), place)
 
 
 def _section(path: str, node: Schema) -> str:
     required = node.get("required", ())
-    rows = [_row(name, field, name in required) for name, field in node["properties"].items()]
-    table = ["| Field | Type | |", "|---|---|---|", *rows]
-    return "\n".join([f"## {path}", node["description"], "", *table, "", *_rules(node)])
+    rows = [_row(name, field, name in required) for name, field in node.get("properties", {}).items()]
+    table = ["| Field | Type | |", "|---|---|---|", *rows, ""] if rows else []
+    return "\n".join([f"## {path}", _escaped(node["description"]), "", *table, *_rules(node)])
 
 
 def _row(name: str, field: Schema, required: bool) -> str:
     marks = ("**Required.** " if required else "") + ("*Fixed.* " if _is_fixed(field) else "")
     values = f" One of {', '.join(f'`{value}`' for value in field['enum'])}." if "enum" in field else ""
-    return f"| `{name}` | {_type(field)} | {marks}{_escaped(field['description'])}{values} |"
+    summary = _escaped(field["description"].partition("\n")[0])
+    return f"| `{name}` | {_type(field)} | {marks}{summary}{values} |"
 
 
 def _escaped(text: str) -> str:

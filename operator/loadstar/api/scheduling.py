@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from loadstar.api.resources import Memory
 from loadstar.api.schema import Rule, Strict, different, immutable
 from loadstar.api.tolerations import LABEL_VALUE, LabelKey
-from loadstar.api.trainer import Memory
 
 Policy = Literal["predictive", "feedback", "leastLoaded", "roundRobin"]
 Product = Annotated[str, Field(min_length=1, max_length=63)]

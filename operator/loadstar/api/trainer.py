@@ -1,16 +1,16 @@
 """spec.trainer of a TrainingJob: its pods and what each asks of its node."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field
 
 from loadstar.api.container import EnvVar, LogMetricsSpec, Volume
 from loadstar.api.labels import GPU_RESOURCE
-from loadstar.api.quantities import byte_count, devices, millicores
-from loadstar.api.schema import VALIDATIONS, Rule, Strict, atomic, different, only_with
+from loadstar.api.resources import DESCRIPTION, ResourcesPerNode, on_cpu, processes
+from loadstar.api.schema import Rule, Strict, atomic, different, only_with
 from loadstar.api.tolerations import TolerationSpec
 
-MOST_GPUS = 64
+MOST_PROCESSES = 64
 Word = Annotated[str, Field(max_length=32768)]
 Words = Annotated[tuple[Word, ...], Field(min_length=1, max_length=256)]
 
@@ -30,95 +30,17 @@ Tolerations = Annotated[tuple[TolerationSpec, ...], Field(max_length=32)]
 Volumes = Annotated[tuple[Volume, ...], Field(max_length=32), AfterValidator(_different_folders)]
 
 
-def _quantity_schema(rule: str, message: str) -> dict[str, Any]:
-    """An int-or-string; `rule` judges `self`, which CEL sees as either of the two."""
-    return {
-        "anyOf": [{"type": "integer"}, {"type": "string"}],
-        "maxLength": 64,
-        "x-kubernetes-int-or-string": True,
-        VALIDATIONS: [{"rule": rule, "message": message}],
-    }
-
-
-def _checked_cpu(value: int | str) -> str:
-    millicores(value)
-    return str(value)
-
-
-def _checked_memory(value: int | str) -> str:
-    byte_count(value)
-    return str(value)
-
-
-def _checked_gpus(value: int | str) -> int:
-    return devices(value)
-
-
-_ABOVE_ZERO = "isQuantity(string(self)) && quantity(string(self)).isGreaterThan(quantity('0'))"
-
-Cpu = Annotated[
-    str,
-    BeforeValidator(_checked_cpu),
-    WithJsonSchema(_quantity_schema(_ABOVE_ZERO, "cpu must be a quantity above zero such as 500m or 2")),
-]
-Memory = Annotated[
-    str,
-    BeforeValidator(_checked_memory),
-    WithJsonSchema(
-        _quantity_schema(_ABOVE_ZERO, "memory must be a quantity above zero such as 512Mi or 4Gi")
-    ),
-]
-Gpus = Annotated[
-    int,
-    BeforeValidator(_checked_gpus),
-    Field(ge=0, le=MOST_GPUS),
-    WithJsonSchema(
-        _quantity_schema(
-            f"string(self).matches('^(0|[1-9][0-9]?)$') && int(string(self)) <= {MOST_GPUS}",
-            f"{GPU_RESOURCE} counts whole devices per node: write a number from 0 to {MOST_GPUS}",
-        )
-    ),
-]
-
-
-class ResourcesPerNode(Strict):
-    """What each pod asks for."""
-
-    cpu: Cpu | None = Field(
-        None,
-        description="CPU that each pod is guaranteed, such as 500m or 2. It may use more when its node has some to "
-        "spare. Left out, none is reserved.",
-    )
-    memory: Memory | None = Field(
-        None,
-        description="Memory that each pod is guaranteed and limited to, such as 512Mi or 4Gi; a pod that needs more is "
-        "killed. Half of it may be shared memory (/dev/shm). Left out, none is reserved and there is no limit.",
-    )
-    gpus: Gpus = Field(
-        1,
-        alias=GPU_RESOURCE,
-        description="Whole GPUs that each pod gets. 0 trains on the CPU.",
-    )
-
-
-def _gpus(trainer: str) -> str:
-    """GPUs per node as text, in CEL, where `trainer` is the expression for a TrainerSpec."""
-    return f"string({trainer}.resourcesPerNode.nvidia__dot__com__slash__gpu)"
-
-
-def _has_gpus(trainer: str) -> str:
-    """False too where the quantity is no number: the field's own rule reports that."""
-    return f"{_gpus(trainer)}.matches('^[1-9][0-9]?$')"
-
-
 def processes_per_node(trainer: str) -> str:
-    """TrainerSpec.processes_per_node in CEL."""
-    default = f"{_has_gpus(trainer)} ? int({_gpus(trainer)}) : 1"
+    """TrainerSpec.processes_per_node in CEL, where `trainer` is the expression for a TrainerSpec."""
+    default = processes(f"{trainer}.resourcesPerNode")
     return f"(has({trainer}.numProcPerNode) ? {trainer}.numProcPerNode : {default})"
 
 
 IS_OWN_PROGRAM = "(has({0}.command) || has({0}.args))"
 """TrainerSpec.is_own_program in CEL, to be formatted with the expression for a TrainerSpec."""
+
+
+_ASKED = "self.resourcesPerNode"
 
 
 class TrainerSpec(Strict):
@@ -179,13 +101,14 @@ class TrainerSpec(Strict):
     num_proc_per_node: int | None = Field(
         None,
         ge=1,
-        le=64,
+        le=MOST_PROCESSES,
         description="Training processes in each pod, one GPU each. Left out, it is the number of GPUs per node, and 1 "
-        "without GPUs.",
+        "without GPUs or with a part of one.",
     )
     resources_per_node: ResourcesPerNode = Field(
-        ResourcesPerNode(),
-        description="What each pod asks for. Placement counts it against what nodes have free.",
+        ResourcesPerNode(gpus=1),
+        description=DESCRIPTION,
+        json_schema_extra={"default": {GPU_RESOURCE: 1}},
     )
 
     RULES = (
@@ -203,11 +126,11 @@ class TrainerSpec(Strict):
             "command or args",
         ),
         Rule(
-            f"!has(self.numProcPerNode) || !{_has_gpus('self')} || self.numProcPerNode <= int({_gpus('self')})",
+            f"!has(self.numProcPerNode) || {on_cpu(_ASKED)} || self.numProcPerNode <= {processes(_ASKED)}",
             lambda t: (
                 t.num_proc_per_node is None
-                or t.resources_per_node.gpus == 0
-                or t.num_proc_per_node <= t.resources_per_node.gpus
+                or not t.resources_per_node.gpu_requests
+                or t.num_proc_per_node <= t.resources_per_node.processes
             ),
             "each process needs a GPU of its own: lower numProcPerNode, raise resourcesPerNode[nvidia.com/gpu], "
             "or set that to 0 to train on the CPU",
@@ -223,7 +146,7 @@ class TrainerSpec(Strict):
     @property
     def processes_per_node(self) -> int:
         """Training processes in each pod, the default filled in."""
-        return self.num_proc_per_node or max(1, self.resources_per_node.gpus)
+        return self.num_proc_per_node or self.resources_per_node.processes
 
     @property
     def world_size(self) -> int:

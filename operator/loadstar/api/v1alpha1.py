@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, Field
 from loadstar.api.dataset import DatasetSpec, SplitSpec, SyntheticSpec
 from loadstar.api.model import ModelSpec
 from loadstar.api.preprocess import PreprocessSpec
+from loadstar.api.resources import ResourcesPerNode
 from loadstar.api.result import Metric, Result
 from loadstar.api.scheduling import RunPolicy, SchedulingSpec
 from loadstar.api.schema import Rule, Wire
@@ -22,7 +23,7 @@ from loadstar.api.status import (
     TrainingJobStatus,
     node_summary,
 )
-from loadstar.api.trainer import ResourcesPerNode, TrainerSpec
+from loadstar.api.trainer import TrainerSpec
 from loadstar.api.training import TrainingSpec
 
 LONGEST_NAME = 40

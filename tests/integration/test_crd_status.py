@@ -45,6 +45,7 @@ FULL = TrainingJobStatus.model_validate(
         "completionTime": NOW,
         "attempt": 2,
         "gpus": 2,
+        "gpuResource": "nvidia.com/mig-1g.10gb",
         "restarts": {"counted": 1, "infrastructure": 3},
         "queue": {"position": 1, "estimatedStartTime": NOW},
         "placement": {
@@ -200,8 +201,8 @@ def test_the_columns_tell_how_far_a_job_is(cluster: Cluster, finished: str) -> N
 
 def test_the_wide_columns_tell_why(cluster: Cluster, finished: str) -> None:
     header, row = _get(cluster, finished, "-o", "wide").splitlines()
-    assert header.split()[7:] == ["SCORE", "POLICY", "RESTARTS", "REASON"]
-    assert row.split()[7:] == ["-0.0312", "predictive", "1", "Completed"]
+    assert header.split()[7:] == ["SCORE", "POLICY", "RESTARTS", "REASON", "GPU-RESOURCE"]
+    assert row.split()[7:] == ["-0.0312", "predictive", "1", "Completed", "nvidia.com/mig-1g.10gb"]
 
 
 @pytest.mark.parametrize(

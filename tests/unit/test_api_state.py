@@ -30,7 +30,7 @@ from loadstar.core.resources import Resources
 from loadstar.core.results import ExportedModel, Goal, Result, Resumption, SavedCheckpoint
 from loadstar.core.taints import Effect, Toleration
 from loadstar.core.topology import Topology
-from tests.builders import GIB, NOW, make_job, make_state
+from tests.builders import GIB, NOW, make_job, make_placement, make_state
 from tests.contract.jobs import job
 from tests.contract.refusals.case import program
 
@@ -190,6 +190,18 @@ def test_a_message_longer_than_status_holds_is_cut() -> None:
 
 def test_the_gpus_of_a_job_are_those_of_all_its_ranks() -> None:
     assert status_of(make_job(ranks=3, gpus=2), JobState()).gpus == 6
+
+
+def test_parts_of_gpus_are_counted_with_what_they_are() -> None:
+    request = Resources(devices=(("nvidia.com/mig-1g.10gb", 1),), pods=1)
+    status = status_of(make_job(ranks=3, request=request), JobState(placement=make_placement(ranks=3)))
+    assert (status.gpus, status.gpu_resource) == (3, "nvidia.com/mig-1g.10gb")
+    assert status.placement is not None
+    assert [node.gpus for node in status.placement.nodes] == [1, 1, 1]
+
+
+def test_whole_gpus_need_no_name() -> None:
+    assert "gpuResource" not in status_of(make_job(gpus=2), JobState()).wire()
 
 
 def test_of_a_job_that_cannot_be_read_nothing_of_its_spec_is_told() -> None:

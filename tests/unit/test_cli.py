@@ -66,6 +66,12 @@ def test_a_placed_job_shows_the_numbers_that_it_was_placed_by() -> None:
     assert line.why == "load 0.7012 → 0.3104 ± 0.05, score overload -0.002 load -0.022"
 
 
+def test_a_job_with_parts_of_gpus_shows_how_many_and_which() -> None:
+    part = job(phase="Running", placement=PLACEMENT, gpus=2, gpuResource="nvidia.com/mig-1g.10gb")
+    assert row(part, NOW).gpus == "2 mig-1g.10gb"
+    assert "2 mig-1g.10gb" in printed(explanation(part, NOW))
+
+
 def test_a_waiting_job_shows_its_place_and_its_reason() -> None:
     line = row(job(phase="Queued", queue={"position": 2}, message="3 nodes have too few GPUs"), NOW)
     assert line.why == "2. in the queue: 3 nodes have too few GPUs"
@@ -223,6 +229,26 @@ def test_nodes_show_what_is_free_of_what_they_have() -> None:
         "GiB",
         "ready",
     ]
+
+
+def test_nodes_show_the_parts_of_gpus_that_they_offer() -> None:
+    allocatable = {
+        "cpu": "8",
+        "nvidia.com/gpu": "0",
+        "nvidia.com/mig-1g.10gb": "7",
+        "nvidia.com/mig-2g.20gb": "1",
+    }
+    ready = [{"type": "Ready", "status": "True"}]
+    node = {"metadata": {"name": "mig-1"}, "status": {"allocatable": allocatable, "conditions": ready}}
+    taken = {"resources": {"limits": {"nvidia.com/mig-1g.10gb": "1"}}}
+    pod = {
+        "metadata": {"name": "p", "namespace": "a", "uid": "p"},
+        "spec": {"nodeName": "mig-1", "containers": [taken]},
+        "status": {"phase": "Running"},
+    }
+    first, second = printed(nodes_table([node], [pod])).splitlines()[1:]
+    assert first.split()[:5] == ["mig-1", "6", "mig-1g.10gb", "7", "mig-1g.10gb"]
+    assert second.split() == ["1", "mig-2g.20gb", "1", "mig-2g.20gb"]
 
 
 def snapshots(*lists: list[dict[str, Any]] | Exception) -> Any:

@@ -72,6 +72,15 @@ async def test_a_round_feeds_the_forecaster_and_is_told() -> None:
     assert loads.health.message == "GPU activity of 1 of 1 GPU nodes is known"
 
 
+async def test_a_node_whose_gpus_are_all_split_is_a_gpu_node_too() -> None:
+    loads = watch(Answers(Readings(gpu(node_a=0.4))))
+    split = raw.node("split", gpus=0)
+    split["status"]["allocatable"]["nvidia.com/mig-1g.10gb"] = "7"
+    loads.caches.put_node(split)
+    await loads.refresh()
+    assert loads.health.message == "GPU activity of 1 of 2 GPU nodes is known"
+
+
 async def test_nodes_are_asked_for_by_name_and_address() -> None:
     answers = Answers()
     await watch(answers).refresh()

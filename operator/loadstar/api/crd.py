@@ -30,7 +30,7 @@ COLUMNS: tuple[tuple[str, str, str, int, str], ...] = (
         "Share of the work that is done, in percent",
     ),
     ("Accuracy", "string", ".status.accuracy", 0, "Share of test rows classified rightly"),
-    ("GPUs", "integer", ".status.gpus", 0, "GPUs of the whole job"),
+    ("GPUs", "integer", ".status.gpus", 0, "GPUs of the whole job, or parts of GPUs"),
     ("Nodes", "string", ".status.placement.nodeSummary", 0, "Where it runs"),
     ("Age", "date", ".metadata.creationTimestamp", 0, "Since when the job exists"),
     ("Score", "string", ".status.placement.score", 1, "Score of its placement"),
@@ -43,6 +43,13 @@ COLUMNS: tuple[tuple[str, str, str, int, str], ...] = (
         "Restarts that count against runPolicy.backoffLimit",
     ),
     ("Reason", "string", ".status.reason", 1, "Why it is in this phase"),
+    (
+        "GPU-Resource",
+        "string",
+        ".status.gpuResource",
+        1,
+        "The part of a GPU that GPUs counts; empty for whole ones",
+    ),
 )
 
 

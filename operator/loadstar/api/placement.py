@@ -8,7 +8,7 @@ from loadstar.core import jobs as core
 
 
 def wire_placement(placement: core.Placement, gpus: int) -> wire.Placement:
-    """What status says of a placement whose ranks take `gpus` each."""
+    """What status says of a placement whose ranks take `gpus`, or parts of GPUs, each."""
     return wire.Placement(
         policy=placement.policy.value,
         decided_at=moment(placement.decided_at),

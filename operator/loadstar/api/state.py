@@ -44,6 +44,7 @@ def state_of(status: wire.TrainingJobStatus) -> core.JobState:
 def status_of(job: core.Job, state: core.JobState) -> wire.TrainingJobStatus:
     """The status that says all of `state`; `state_of` reads it back."""
     telling = state.conditions.get(_TELLING[state.phase])
+    part, each = next(iter(job.request.devices), (None, job.request.gpus))
     return wire.TrainingJobStatus(
         observed_generation=state.observed_generation,
         phase=state.phase.value,
@@ -53,10 +54,11 @@ def status_of(job: core.Job, state: core.JobState) -> wire.TrainingJobStatus:
         start_time=moment(state.start_time),
         completion_time=moment(state.completion_time),
         attempt=state.attempt,
-        gpus=job.ranks * job.request.gpus,
+        gpus=job.ranks * each,
+        gpu_resource=part,
         restarts=wire.Restarts(counted=state.restarts_counted, infrastructure=state.restarts_infrastructure),
         queue=_queue(state),
-        placement=wire_placement(state.placement, job.request.gpus) if state.placement else None,
+        placement=wire_placement(state.placement, each) if state.placement else None,
         accuracy=state.result.accuracy if state.result else None,
         result=wire_result(state.result),
         last_failure=_failure(state.last_failure),

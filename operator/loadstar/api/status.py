@@ -83,7 +83,9 @@ class PlacedNode(Judged):
     ranks: Annotated[tuple[Count, ...], Field(max_length=MOST_NODES)] = Field(
         description="Pods of the job on this node, by their rank.", json_schema_extra=atomic()
     )
-    gpus: Count = Field(description="GPUs of this node that the job takes.")
+    gpus: Count = Field(
+        description="GPUs of this node that the job takes; parts of GPUs, where gpuResource names one."
+    )
 
 
 class Alternative(Judged):
@@ -188,7 +190,13 @@ class TrainingJobStatus(Wire):
         None, description="Number of the current attempt, from 1. Its pods are named <job>-<attempt>-<rank>."
     )
     gpus: Count | None = Field(
-        None, description="GPUs of the whole job: trainer.numNodes times those per node."
+        None,
+        description="GPUs of the whole job: trainer.numNodes times those per node. Parts of GPUs, where gpuResource "
+        "names one.",
+    )
+    gpu_resource: Name | None = Field(
+        None,
+        description="The part of a GPU that gpus counts, such as nvidia.com/mig-1g.10gb; absent for whole GPUs.",
     )
     restarts: Restarts | None = Field(None, description="How often the job was started again.")
     queue: Queue | None = Field(None, description="Where the job stands while it waits for nodes.")

@@ -179,7 +179,7 @@ def nodes(kubeconfig: Kubeconfig = None) -> None:
     found, pods = ask(kubeconfig, fetch)
     table = nodes_table(found, pods)
     if not table.row_count:
-        end(f"none of {len(found)} nodes has GPUs (nvidia.com/gpu): is a device plugin running?", EXIT_FAILED)
+        end(f"none of {len(found)} nodes has GPUs (nvidia.com/…): is a device plugin running?", EXIT_FAILED)
     Console().print(table)
 
 

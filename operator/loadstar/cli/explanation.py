@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from loadstar.api.text import one_line
-from loadstar.cli.rows import Job, in_queue, loss, moment, rounded, signed
+from loadstar.cli.rows import Job, gpus, in_queue, loss, moment, rounded, signed
 from loadstar.cli.tables import STYLES
 
 
@@ -34,7 +34,7 @@ def _parts(job: Job, now: datetime) -> Iterable[RenderableType]:
         yield Text("The operator has not looked at it yet: is it running, and does it watch this namespace?")
     yield from _conditions(status.get("conditions") or ())
     if placement := status.get("placement"):
-        yield from _placement(placement)
+        yield from _placement(placement, status)
     yield from _result(status)
     yield from _failure(status.get("lastFailure") or {})
 
@@ -45,7 +45,7 @@ def _conditions(conditions: Iterable[Mapping[str, Any]]) -> Iterable[RenderableT
             yield Text(f"Metrics: {one_line(str(condition.get('message') or ''))}", style="yellow")
 
 
-def _placement(placement: Mapping[str, Any]) -> Iterable[RenderableType]:
+def _placement(placement: Mapping[str, Any], status: Mapping[str, Any]) -> Iterable[RenderableType]:
     nodes, others = placement.get("nodes") or (), placement.get("alternatives") or ()
     if nodes:
         policy, horizon = placement.get("policy"), placement.get("horizonSeconds")
@@ -54,7 +54,7 @@ def _placement(placement: Mapping[str, Any]) -> Iterable[RenderableType]:
             f"Placed by policy {policy}, looking {horizon} s ahead; "
             "terms speak for (+) or against (−) a node, the highest score wins"
         )
-        yield _nodes(nodes, others)
+        yield _nodes(nodes, others, status)
     yield from _hindsight(placement.get("hindsight") or {}, len(nodes), bool(others))
     rejected = placement.get("rejected") or ()
     if rejected:
@@ -70,7 +70,9 @@ def _placement(placement: Mapping[str, Any]) -> Iterable[RenderableType]:
         yield table
 
 
-def _nodes(chosen: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]]) -> Table:
+def _nodes(
+    chosen: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, Any]], status: Mapping[str, Any]
+) -> Table:
     """The chosen nodes with their ranks and, in the same columns, the best of the others."""
     table = _table("Node", "Ranks", "GPUs", "Load", "Forecast", "Score")
     for column in table.columns[1:]:
@@ -79,7 +81,7 @@ def _nodes(chosen: Sequence[Mapping[str, Any]], others: Sequence[Mapping[str, An
     table.columns[0].overflow = "fold"
     for node in chosen:
         ranks = ",".join(str(rank) for rank in node.get("ranks") or ())
-        table.add_row(*_numbers(node, ranks, str(node.get("gpus", ""))))
+        table.add_row(*_numbers(node, ranks, gpus(node, status)))
     for node in others:
         table.add_row(*_numbers(node, "not chosen", ""), style="dim")
     return table

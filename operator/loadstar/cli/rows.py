@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from loadstar.api.text import one_line
+from loadstar.core.devices import VENDOR
 
 Job = Mapping[str, Any]
 """A TrainingJob as raw JSON; its status may be missing in whole or in part."""
@@ -40,11 +41,17 @@ def row(job: Job, now: datetime) -> Row:
         name=metadata["name"],
         phase=str(status.get("phase") or "Pending"),
         accuracy=rounded(status.get("accuracy")) or loss(status),
-        gpus=str(status.get("gpus", "")),
+        gpus=gpus(status, status),
         nodes=one_line(str(placement.get("nodeSummary") or "")),
         time=duration(status, now),
         why=why(status, now),
     )
+
+
+def gpus(counted: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+    """GPUs of a job's status or of one node of its placement; of parts of GPUs also which: 2 mig-1g.10gb."""
+    part = one_line(str(status.get("gpuResource") or "")).removeprefix(VENDOR)
+    return f"{counted.get('gpus', '')} {part}".strip()
 
 
 def why(status: Mapping[str, Any], now: datetime) -> str:

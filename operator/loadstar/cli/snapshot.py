@@ -30,7 +30,10 @@ async def snapshot(kube: Kube) -> Found:
 
 
 def finished(jobs: Iterable[Object]) -> Iterable[TraceJob]:
-    """Jobs that ran to an end: when each came and how long it ran, from its first start on."""
+    """Jobs that ran to an end: when each came and how long it ran, from its first start on.
+
+    Left out are those of parts of GPUs, which simulated nodes don't have.
+    """
     for raw in jobs:
         state = state_of(parse_status(raw))
         if state.start_time is None or state.completion_time is None:
@@ -40,6 +43,8 @@ def finished(jobs: Iterable[Object]) -> Iterable[TraceJob]:
         except InvalidTrainingJob:
             continue  # written when the API was another
         asked = job.request
+        if asked.devices:
+            continue
         yield TraceJob(
             f"{job.namespace}/{job.name}",
             Ask(asked.cpu, asked.memory, asked.gpus, products=job.scheduling.gpu_products),

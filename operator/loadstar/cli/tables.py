@@ -1,6 +1,6 @@
 """Tables for the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from rich.table import Table
@@ -9,6 +9,7 @@ from rich.text import Text
 from loadstar.api.observe import observe_node, observe_pod
 from loadstar.cli.rows import Job, row
 from loadstar.clients.kube import Objects
+from loadstar.core.devices import GPU, VENDOR
 from loadstar.core.resources import Resources
 
 STYLES = {
@@ -61,15 +62,18 @@ def nodes_table(nodes: Objects, pods: Objects) -> Table:
         table.add_column(name, justify=justify)  # type: ignore[arg-type]
     for node in sorted((observe_node(raw).node for raw in nodes), key=lambda node: node.name):
         has = node.allocatable
-        if not has.gpus:
+        offered = has.gpu_counts
+        if not offered:
             continue
         takes = requested.get(node.name, Resources())
+        taken = takes.gpu_counts
+        free = {kind: count - taken.get(kind, 0) for kind, count in offered.items()}
         state = ["ready" if node.ready else "not ready"] + (["cordoned"] if node.cordoned else [])
         state += [f"taint {taint}" for taint in sorted(map(str, node.taints))]
         table.add_row(
             Text(node.name),
             Text(node.gpu_product or ""),
-            *(str(has.gpus - takes.gpus), str(has.gpus)),
+            *(_told(free), _told(offered)),
             *(f"{(has.cpu - takes.cpu) / 1000:g}", f"{has.cpu / 1000:g}"),
             *(_gibibytes(has.memory - takes.memory), _gibibytes(has.memory)),
             Text(", ".join(state), style="green" if state == ["ready"] else "yellow"),
@@ -83,6 +87,13 @@ def _requested(pods: Iterable[dict[str, object]]) -> dict[str, Resources]:
         if pod.node is not None and not pod.terminal:
             total[pod.node] = total.get(pod.node, Resources()) + pod.request
     return total
+
+
+def _told(gpus: Mapping[str, int]) -> str:
+    """A line for each kind; parts of GPUs with what they are."""
+    return "\n".join(
+        str(count) if kind == GPU else f"{count} {kind.removeprefix(VENDOR)}" for kind, count in gpus.items()
+    )
 
 
 def _gibibytes(count: int) -> str:

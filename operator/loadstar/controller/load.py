@@ -114,7 +114,7 @@ class LoadWatch:
         self.observe(readings.samples, now)
 
     def _judge(self, samples: Samples, problems: dict[Signal, str]) -> MetricsHealth:
-        gpu_nodes = {name for name, seen in self.caches.nodes.items() if seen.node.allocatable.gpus}
+        gpu_nodes = {name for name, seen in self.caches.nodes.items() if seen.node.allocatable.gpu_counts}
         problem = problems.get(Signal.GPU)
         if problem is not None:
             message = (

@@ -161,8 +161,7 @@ def too_little_memory(job: Job, snapshot: Snapshot) -> Mask:
 
 def asked_gpus(request: Resources) -> tuple[str, ...]:
     """The kinds of GPUs, or of parts of GPUs, that are asked for."""
-    whole = (devices.GPU,) if request.gpus else ()
-    return whole + tuple(kind for kind, _ in request.devices if devices.is_gpu(kind))
+    return tuple(request.gpu_counts)
 
 
 def tolerations(job: Job) -> tuple[Toleration, ...]:

@@ -19,6 +19,7 @@ from loadstar.core.preemption import Eviction
 from loadstar.core.queue import Line, Order
 from loadstar.core.quota import Allowance, Quota
 from loadstar.core.refusals import Unplaceable
+from loadstar.core.resources import Devices
 from loadstar.core.running import Running
 from loadstar.core.score import Weights
 from loadstar.core.shape import Criteria, alike
@@ -201,11 +202,14 @@ class _Cycle:
         return alike(job, self.view), job.ranks, job.namespace if job.volumes else "", length
 
 
-def _in_order(commitment: Commitment) -> tuple[str, float, str, float, int, int]:
+def _in_order(commitment: Commitment) -> tuple[str, float, str, float, int, int, Devices]:
     """What tells two commitments to a node apart, as far as it matters to their sum."""
     asked = commitment.request
     ended_at = -1.0 if commitment.ended_at is None else commitment.ended_at
-    return commitment.node, commitment.decided_at, commitment.family, ended_at, asked.gpus, asked.cpu
+    return (
+        *(commitment.node, commitment.decided_at, commitment.family, ended_at),
+        *(asked.gpus, asked.cpu, asked.devices),
+    )
 
 
 def node_forecasts(

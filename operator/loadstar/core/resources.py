@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
+from loadstar.core.devices import GPU, is_gpu
+
 Devices = tuple[tuple[str, int], ...]
 """Counts by resource name, sorted by name and without zeros, so that equal amounts are equal values."""
 
@@ -44,6 +46,12 @@ class Resources:
             self.pods - other.pods,
             _sum(self.devices, other.devices, -1),
         )
+
+    @property
+    def gpu_counts(self) -> dict[str, int]:
+        """GPUs and parts of GPUs by the names of their kinds."""
+        whole = {GPU: self.gpus} if self.gpus else {}
+        return whole | {kind: count for kind, count in self.devices if is_gpu(kind)}
 
     def fits(self, available: "Resources") -> bool:
         """Whether this much can be taken from `available` without any part going below zero."""

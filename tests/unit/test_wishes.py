@@ -92,8 +92,17 @@ def test_slices_that_nobody_offers_are_said_to_be_so() -> None:
     assert outcome.infeasible
     assert outcome.message == (
         f"each rank asks for {SLICE}, but no node offers that; the nodes offer nvidia.com/gpu, {REPLICA}: "
-        "correct spec.trainer.resourcesPerNode or add nodes with it"
+        "correct spec.trainer.resourcesPerNode, or have a node's GPUs split or shared so"
     )
+
+
+def test_where_nobody_offers_any_gpu_that_is_said() -> None:
+    outcome = refused(asking({SLICE: 1}), [make_node("plain", gpus=0)])
+    assert f"asks for {SLICE}, but no node offers that; no node offers any GPU" in outcome.message
+
+
+def test_a_cluster_without_nodes_is_told_which_ones_to_add() -> None:
+    assert f"add nodes that offer {SLICE}" in refused(asking({SLICE: 1}), []).message
 
 
 def test_more_slices_than_any_node_has_are_never_there() -> None:

@@ -94,7 +94,8 @@ def _problems(job: Job, snapshot: Snapshot, asked: tuple[filters.Amount, ...], l
     """Why the gang can't run even with every node empty, each with what to change; the first one says enough."""
     wishes = job.scheduling
     if not snapshot.nodes:
-        yield f"the cluster has no nodes: add nodes{' that offer nvidia.com/gpu' if job.request.gpus else ''}"
+        kinds = " and ".join(job.request.gpu_counts)
+        yield f"the cluster has no nodes: add nodes{f' that offer {kinds}' if kinds else ''}"
     if wishes.gpu_products and not snapshot.offers(wishes.gpu_products).any():
         yield _no_such_product(wishes.gpu_products, snapshot)
     reached = snapshot.reaches(job.volumes)
@@ -182,10 +183,14 @@ def _gibibytes(amount: int) -> str:
 
 
 def _no_such_device(kind: str, snapshot: Snapshot) -> str:
-    offered = sorted(snapshot.fleet.columns)
+    columns = snapshot.fleet.columns
+    offered = sorted(
+        one for one in columns if devices.is_gpu(one) and snapshot.allocatable[:, columns[one]].any()
+    )
+    others = f"the nodes offer {', '.join(offered)}" if offered else "no node offers any GPU"
     return (
-        f"each rank asks for {kind}, but no node offers that; the nodes offer {', '.join(offered)}: "
-        "correct spec.trainer.resourcesPerNode or add nodes with it"
+        f"each rank asks for {kind}, but no node offers that; {others}: correct spec.trainer.resourcesPerNode, or have "
+        "a node's GPUs split or shared so"
     )
 
 

@@ -17,6 +17,7 @@ SHARED = {
 }
 SINGLE_MIG = {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-40GB-MIG-3g.20gb", "nvidia.com/gpu.memory": "20096"}
 MIXED_MIG = {**GFD, "nvidia.com/mig-1g.5gb.memory": "4864", "nvidia.com/mig-1g.5gb.replicas": "1"}
+RTX_PRO = {"nvidia.com/gpu.product": "NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition"}
 
 PARTS = {
     "a whole GPU": (GPU, GFD, 1.0),
@@ -28,6 +29,9 @@ PARTS = {
     "the largest slice": ("nvidia.com/mig-7g.40gb", {}, 1.0),
     "a slice under the name of whole GPUs": (GPU, SINGLE_MIG, 3 / 7),
     "a slice of an A30, which has four": ("nvidia.com/mig-2g.12gb", {}, 2 / 4),
+    "a slice of an RTX PRO 6000, which has four": ("nvidia.com/mig-2g.48gb.gfx", {}, 2 / 4),
+    "a slice of 24 GB of an RTX PRO 6000": ("nvidia.com/mig-1g.24gb-me", RTX_PRO, 1 / 4),
+    "a slice of 24 GB of another product": ("nvidia.com/mig-1g.24gb", {}, 1 / 7),
     "a replica of a slice": ("nvidia.com/mig-1g.5gb.shared", {"nvidia.com/mig-1g.5gb.replicas": "2"}, 1 / 14),
     "no GPU at all": ("rdma/hca", GFD, 0.0),
     "labels that are no numbers": (GPU, {"nvidia.com/gpu.replicas": "many"}, 1.0),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from loadstar.api.cluster import observe_priority_class, observe_quota
+from loadstar.api.resources import SHARED_GPU
 from loadstar.controller.board import Board
 from loadstar.controller.caches import Caches, Key, Tracked
 from loadstar.controller.cycle import Cycle
@@ -14,6 +15,7 @@ from loadstar.controller.queueing import QueueWatch
 from loadstar.controller.workqueue import WorkQueue
 from loadstar.core import conditions as c
 from loadstar.core.conditions import Condition, Conditions, Status
+from loadstar.core.devices import GPU
 from loadstar.core.jobs import Failure, JobState, Phase, Placement, Policy, RankPlacement
 from loadstar.core.plan import Offer
 from loadstar.core.priority import PriorityClass
@@ -67,9 +69,11 @@ class Stage:
             lambda *_: None,
         )
 
-    def put(self, name: str, gpus: int, state: JobState | None = None, **scheduling: Any) -> Tracked:
+    def put(
+        self, name: str, gpus: int, state: JobState | None = None, kind: str = GPU, **scheduling: Any
+    ) -> Tracked:
         """A job of that name, in a state; without one it is new."""
-        spec: Json = {"trainer": {"resourcesPerNode": {"nvidia.com/gpu": gpus}}}
+        spec: Json = {"trainer": {"resourcesPerNode": {kind: gpus}}}
         if scheduling:
             spec["scheduling"] = scheduling
         body = raw.job(uid=f"uid-{name}", **spec)
@@ -77,6 +81,13 @@ class Stage:
         tracked = self.caches.jobs[self.caches.put_job(body)]
         tracked.state = state or tracked.state
         return tracked
+
+    def share(self, name: str, replicas: int) -> None:
+        """A node of one GPU that so many pods share."""
+        node = raw.node(name, gpus=0)
+        node["metadata"]["labels"] = {"nvidia.com/gpu.replicas": str(replicas)}
+        node["status"]["allocatable"][SHARED_GPU] = str(replicas)
+        self.caches.put_node(node)
 
     def wait(self, *names: str) -> dict[str, Offer]:
         """What a cycle offers these jobs, by their names."""
@@ -218,6 +229,17 @@ def test_a_job_waits_for_the_quota_of_its_namespace_in_words() -> None:
     assert "ResourceQuota limit" in outcome.message
 
 
+def test_a_job_waits_for_the_quota_of_the_part_of_a_gpu_that_it_asks_for() -> None:
+    stage = Stage()
+    stage.share("shared", replicas=4)
+    limit = f"requests.{SHARED_GPU}"
+    stage.caches.put_quota(quota({limit: "2"}, {limit: "2"}))
+    stage.put("one", 1, kind=SHARED_GPU)
+    outcome = stage.wait("one")["one"].outcome
+    assert not isinstance(outcome, Placement)
+    assert f"the job needs 1 {limit}, and of the 2 that ResourceQuota limit allows" in outcome.message
+
+
 def test_pods_that_are_decided_and_not_made_yet_count_against_the_quota() -> None:
     stage = Stage()
     stage.caches.put_quota(quota({"requests.nvidia.com/gpu": "4"}))
@@ -240,6 +262,25 @@ def test_what_an_attempt_used_is_charged_to_its_group_when_it_is_over() -> None:
     stage.books.changed(job, before, replace(before, phase=Phase.RESTARTING, placement=None))
     assert stage.books.usage.of("vision", NOW) == pytest.approx(200, rel=0.01)
     assert stage.books.queues().ran == {"uid-one": pytest.approx(100 + START_UP)}
+
+
+def test_a_part_of_a_gpu_is_charged_as_its_share() -> None:
+    stage = Stage()
+    stage.share("shared", replicas=4)
+    job = stage.put("one", 1, kind=SHARED_GPU, queue="vision").job
+    assert job is not None
+    before = running("shared", since=NOW - 100)
+    stage.books.changed(job, before, replace(before, phase=Phase.RESTARTING, placement=None))
+    assert stage.books.usage.of("vision", NOW) == pytest.approx(100 / 4, rel=0.01)
+
+
+def test_what_runs_on_a_part_of_a_gpu_holds_its_share() -> None:
+    stage = Stage()
+    stage.share("shared", replicas=4)
+    stage.put("replica", 1, running("shared"), kind=SHARED_GPU)
+    stage.put("slice", 1, running("node-a"), kind="nvidia.com/mig-2g.10gb")
+    held = {gang.job.name: gang.gpus for gang in stage.books.queues().running}
+    assert held == {"replica": 1 / 4, "slice": 2 / 7}
 
 
 def test_how_long_a_job_took_is_learned_of_all_its_attempts_together() -> None:

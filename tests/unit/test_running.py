@@ -2,10 +2,13 @@
 
 from dataclasses import replace
 
+import pytest
+
 from loadstar.core import conditions as c
 from loadstar.core.conditions import Condition, Conditions, Status
 from loadstar.core.jobs import Failure, JobState, Phase
 from loadstar.core.pods import Pod, PodPhase
+from loadstar.core.resources import Resources
 from loadstar.core.running import GRACE_SECONDS, gang_of, gpus_of
 from tests.builders import NOW, make_job, make_pod, make_state
 from tests.queueing import make_running
@@ -81,3 +84,12 @@ def test_a_gang_without_gpus_still_loses_its_time() -> None:
 
 def test_a_gang_asks_for_the_gpus_of_all_its_ranks() -> None:
     assert gpus_of(make_job(ranks=3, gpus=4)) == 12
+
+
+def test_parts_of_gpus_count_as_their_share() -> None:
+    request = Resources(devices=(("nvidia.com/mig-2g.10gb", 1),), pods=1)
+    job = make_job(ranks=7, request=request, part=2 / 7)
+    assert gpus_of(job) == pytest.approx(2.0)
+    gang = make_running(nodes=["node-0", "node-1"], job_request=request, job_part=2 / 7, ran=70.0)
+    assert gang.gpus == pytest.approx(4 / 7)
+    assert gang.lost(NOW) == pytest.approx(40.0)

@@ -15,6 +15,7 @@ from loadstar.api.scheduling import TopologySpec
 from loadstar.api.status import TrainingJobStatus
 from loadstar.api.v1alpha1 import TrainingJob
 from loadstar.core import jobs as core
+from loadstar.core.devices import gpu_part
 from loadstar.core.resources import Resources
 from loadstar.core.results import Goal
 from loadstar.core.topology import Topology
@@ -121,6 +122,7 @@ def job_of(parsed: TrainingJob) -> core.Job:
         goal=_goal(spec.goal) if spec.goal else None,
         reads_log=spec.trainer.is_own_program,
         family=_family(parsed),
+        part=gpu_part(asked.part, {}) if asked.part else 1.0,
     )
 
 

@@ -1,6 +1,6 @@
 """What the queue goes by: who runs and until when, what groups have used, how long jobs last, priorities and quotas."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -12,10 +12,14 @@ from loadstar.core.backfill import Promises
 from loadstar.core.durations import Durations
 from loadstar.core.fairshare import Usage
 from loadstar.core.jobs import Job, JobState, Phase
+from loadstar.core.parts import offered_parts
 from loadstar.core.plan import Queues
 from loadstar.core.priority import ranked
 from loadstar.core.queue import Order
 from loadstar.core.running import Running, gang_of, gpus_of
+
+PARTS_SECONDS = 60.0
+"""Between two looks at how large the parts of GPUs are that nodes offer."""
 
 
 @dataclass(slots=True)
@@ -32,6 +36,7 @@ class QueueWatch:
     _promises: Promises = field(default_factory=Promises)
     _ran: dict[str, float] = field(default_factory=dict)
     """Seconds that jobs which are not over held nodes in attempts that are, by uid."""
+    _parts: tuple[float, Mapping[str, float]] | None = None
 
     def remember(self) -> None:
         """Begin with what the statuses of the jobs tell, after a restart: of earlier attempts as if they were one.
@@ -69,12 +74,15 @@ class QueueWatch:
                 self._durations.learn(job.family, ran)
 
     def job_of(self, tracked: Tracked) -> Job | None:
-        """The job with its priority."""
+        """The job with its priority, and with the size of what it asks for."""
         if isinstance(tracked.asked, InvalidTrainingJob):
             return None
         parsed, job = tracked.asked
         return ranked(
-            job, parsed.spec.scheduling.priority_class_name, self.caches.priorities, self.protected_seconds
+            self._sized(job),
+            parsed.spec.scheduling.priority_class_name,
+            self.caches.priorities,
+            self.protected_seconds,
         )
 
     def queues(self) -> Queues:
@@ -95,7 +103,19 @@ class QueueWatch:
         )
 
     def _settle(self, job: Job, attempt: int, span: tuple[float, float]) -> None:
-        self.usage.settle((job.uid, attempt), job.group, gpus_of(job), span)
+        self.usage.settle((job.uid, attempt), job.group, gpus_of(self._sized(job)), span)
+
+    def _sized(self, job: Job) -> Job:
+        """The job with the size of its parts of GPUs, where nodes offer such."""
+        sizes = [self._offered()[kind] for kind, _ in job.request.devices if kind in self._offered()]
+        return replace(job, part=sizes[0]) if sizes else job
+
+    def _offered(self) -> Mapping[str, float]:
+        """The sizes of parts, worked out anew now and then."""
+        now = self.clock()
+        if self._parts is None or now - self._parts[0] >= PARTS_SECONDS:
+            self._parts = now, offered_parts(seen.node for seen in self.caches.nodes.values())
+        return self._parts[1]
 
     def _running(self, now: float) -> Iterator[Running]:
         for tracked in self.caches.jobs.values():

@@ -18,8 +18,10 @@ MIB = 1 << 20
 _PROFILE = re.compile(r"(?i)mig-(\d+)g\.(\d+)gb")
 _SLICES = 7
 """Compute slices of a GPU in the profiles of A100, H100, H200 and B200."""
-_SLICES_OF = {(1, 6): 4, (2, 12): 4, (4, 24): 4}
-"""Those of an A30, told by its profiles' slices and memory in GB."""
+_QUARTERED = re.compile(r"A30\b|RTX-PRO-6000")
+"""Products of four slices."""
+_OF_QUARTERED = frozenset({(1, 6), (2, 12), (4, 24), (2, 48), (4, 96)})
+"""Profiles that only these have, by their slices and memory in GB; an H100 has 1g.24gb, too."""
 
 
 def is_gpu(resource: str) -> bool:
@@ -36,11 +38,13 @@ def gpu_part(resource: str, labels: Mapping[str, str]) -> float:
     """How much of a whole GPU one device of this resource is, in 0..1; 0 for what is no GPU."""
     if not is_gpu(resource):
         return 0.0
-    profile = _PROFILE.search(labels.get(PRODUCT_LABEL, "") if resource == GPU else resource)
+    product = labels.get(PRODUCT_LABEL, "")
+    profile = _PROFILE.search(product if resource == GPU else resource)
     slices = 1.0
     if profile:
         size = int(profile[1]), int(profile[2])
-        slices = min(size[0] / _SLICES_OF.get(size, _SLICES), 1.0)
+        quartered = size in _OF_QUARTERED or _QUARTERED.search(product)
+        slices = min(size[0] / (4 if quartered else _SLICES), 1.0)
     return slices / replicas(resource, labels)
 
 

@@ -45,7 +45,7 @@ class Usage:
         return self.half_life / math.log(2.0)
 
     def settle(
-        self, attempt: Hashable, group: str, gpus: int, span: tuple[float, float], activity: float = 1.0
+        self, attempt: Hashable, group: str, gpus: float, span: tuple[float, float], activity: float = 1.0
     ) -> None:
         """An attempt is over that held `gpus` from span[0] to span[1]; `activity` in 0..1 is how busy they were.
 
@@ -103,6 +103,6 @@ class Shares:
         """The group's share; 0 for one that used nothing."""
         return self.used.get(group, 0.0) / self.weights.get(group, 1.0)
 
-    def charge(self, group: str, gpus: int) -> None:
+    def charge(self, group: str, gpus: float) -> None:
         """The group gets, or is next to get, this many GPUs."""
         self.used[group] = self.used.get(group, 0.0) + self.per_gpu * gpus

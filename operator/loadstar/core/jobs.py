@@ -73,6 +73,7 @@ class Job:
     `reads_log` says that its program may print its metrics where it leaves no record. `claims` are the
     PersistentVolumeClaims of its namespace that every rank mounts, `volumes` what is known of them while it waits.
     Jobs of one `family` are expected to use, and to last, alike: the model's type or the program's image, and whose.
+    `part` is how much of a whole GPU each part of one that it asks for is, in 0..1.
     """
 
     uid: str
@@ -90,6 +91,12 @@ class Job:
     claims: tuple[str, ...] = ()
     volumes: tuple[Volume, ...] = ()
     family: str = ""
+    part: float = 1.0
+
+    @property
+    def gpus_per_rank(self) -> float:
+        """The GPUs that each rank asks for; a part of one counts as its share."""
+        return self.request.gpus + self.part * sum(count for _, count in self.request.devices)
 
     @property
     def group(self) -> str:

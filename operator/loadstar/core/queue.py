@@ -28,7 +28,7 @@ def size_class(gpu_seconds: float) -> int:
 
 def work_ahead(job: Job, durations: Durations, ran: float = 0.0) -> float:
     """The GPU-seconds that a job is expected to need yet; one without GPUs counts as one."""
-    return durations.remaining(job.family, ran) * max(gpus_of(job), 1)
+    return durations.remaining(job.family, ran) * (gpus_of(job) or 1.0)
 
 
 class Line:

@@ -30,9 +30,9 @@ class Running:
     ran_before: float = 0.0
 
     @property
-    def gpus(self) -> int:
-        """The GPUs that it holds."""
-        return len(self.nodes) * self.job.request.gpus
+    def gpus(self) -> float:
+        """The GPUs that it holds; a part of one counts as its share."""
+        return len(self.nodes) * self.job.gpus_per_rank
 
     def runs_for(self, now: float) -> float:
         """Seconds since all of its ranks run."""
@@ -43,10 +43,13 @@ class Running:
         return self.ran_before + max(0.0, now - self.placed_at)
 
     def lost(self, now: float) -> float:
-        """GPU-seconds of work that an end without a word would throw away: all since its last checkpoint."""
+        """GPU-seconds of work that an end without a word would throw away: all since its last checkpoint.
+
+        One without GPUs counts as if it had one.
+        """
         if self.started_at is None:
             return 0.0
-        return max(0.0, now - max(self.started_at, self.saved_at or 0.0)) * max(self.gpus, 1)
+        return max(0.0, now - max(self.started_at, self.saved_at or 0.0)) * (self.gpus or 1.0)
 
 
 def gang_of(
@@ -76,6 +79,6 @@ def _ending(job: Job, state: JobState, pods: Collection[Pod], now: float) -> Run
     return Running(job, state.attempt, nodes, told_at, ends_at=gone_by, ending=True)
 
 
-def gpus_of(job: Job) -> int:
-    """The GPUs that the whole gang asks for."""
-    return job.ranks * job.request.gpus
+def gpus_of(job: Job) -> float:
+    """The GPUs that the whole gang asks for; a part of one counts as its share."""
+    return job.ranks * job.gpus_per_rank

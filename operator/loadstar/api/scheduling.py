@@ -66,7 +66,8 @@ class SchedulingSpec(Strict):
     gpu_memory: Memory | None = Field(
         None,
         description="Memory that each GPU needs to have at least, such as 40Gi; nodes with smaller ones are not used. "
-        "It is compared with the label nvidia.com/gpu.memory. Left out, any will do.",
+        "It is compared with the label nvidia.com/gpu.memory, for a part of a GPU with its own, such as "
+        "nvidia.com/mig-1g.10gb.memory. Left out, any will do.",
     )
     topology: TopologySpec | None = Field(
         None,

@@ -89,7 +89,7 @@ class TrainerSpec(Strict):
     tolerations: Tolerations | None = Field(
         None,
         description="Taints of nodes that don't keep the pods away, as in a pod's spec. The taint nvidia.com/gpu is "
-        "always tolerated by pods that ask for GPUs.",
+        "always tolerated by pods that ask for GPUs or parts of them.",
         json_schema_extra=atomic(),
     )
     num_nodes: int = Field(

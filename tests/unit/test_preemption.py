@@ -8,9 +8,11 @@ from loadstar.core.jobs import Job, Scheduling
 from loadstar.core.plan import Offer, Queues
 from loadstar.core.queue import Order
 from loadstar.core.refusals import Unplaceable
+from loadstar.core.resources import Resources
 from loadstar.core.running import GRACE_SECONDS, Running
+from loadstar.core.snapshot import Node
 from loadstar.core.topology import Topology
-from tests.builders import NOW, make_job, make_node, make_nodes
+from tests.builders import GIB, NOW, make_job, make_node, make_nodes
 from tests.queueing import cycle, make_running
 
 
@@ -34,6 +36,15 @@ def test_a_gang_of_lower_priority_is_ended_for_it() -> None:
     assert isinstance(offer.outcome, Unplaceable)
     assert offer.outcome.reason == "Preempting"
     assert offer.outcome.message == "waiting for research/low to save and end, then it starts on node-0"
+
+
+def test_who_holds_the_part_of_a_gpu_that_it_asks_for_is_ended_and_nobody_else() -> None:
+    part = Resources(1_000, GIB, 0, 1, (("nvidia.com/mig-1g.10gb", 1),))
+    split = Node("split", Resources(64_000, 512 * GIB, 0, 110, part.devices))
+    holder = make_running("holder", ["split"], job_request=part)
+    other = make_running("other", ["node-a"], gpus=8)
+    job = urgent(request=part)
+    assert ended(cycle([job], [make_node(), split], [holder, other])[job.uid]) == ["holder"]
 
 
 def test_the_gang_is_told_for_whom_and_what_comes_next() -> None:

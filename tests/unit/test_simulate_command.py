@@ -111,7 +111,7 @@ def test_what_is_asked_for_comes_before_what_others_do() -> None:
     assert policies_of(["crane"], baselines=True).count("crane") == 1
 
 
-def training_job(**status: str) -> dict[str, object]:
+def training_job(gpu: str = "nvidia.com/gpu", **status: str) -> dict[str, object]:
     """One of two ranks with a GPU each, as the API server gives it."""
     return {
         "apiVersion": "loadstar.dev/v1alpha1",
@@ -126,7 +126,7 @@ def training_job(**status: str) -> dict[str, object]:
         "spec": {
             "model": {"type": "mlp"},
             "dataset": {"builtin": "iris"},
-            "trainer": {"numNodes": 2, "resourcesPerNode": {"cpu": "2", "nvidia.com/gpu": 1}},
+            "trainer": {"numNodes": 2, "resourcesPerNode": {"cpu": "2", gpu: 1}},
         },
         "status": status,
     }
@@ -141,6 +141,11 @@ def test_a_finished_training_job_becomes_a_job_with_its_run_time() -> None:
 
 def test_a_job_that_is_not_over_is_left_out() -> None:
     assert list(finished([training_job(startTime="2026-11-22T12:01:00Z"), training_job()])) == []
+
+
+def test_a_job_of_parts_of_gpus_is_left_out() -> None:
+    over = {"startTime": "2026-11-22T12:01:00Z", "completionTime": "2026-11-22T12:11:00Z"}
+    assert list(finished([training_job("nvidia.com/mig-1g.10gb", **over)])) == []
 
 
 async def test_a_snapshot_has_the_usable_gpu_nodes_and_what_has_finished(tmp_path: Path) -> None:

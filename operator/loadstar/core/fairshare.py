@@ -4,7 +4,8 @@ A group's usage is the GPU-seconds of its gangs, each second worth half as much 
 
     U(t) = Σ gpus · activity · ∫ 2^(-(t - s)/H) ds = Σ gpus · activity · τ · (2^(-(t - end)/H) - 2^(-(t - begin)/H))
 
-with τ = H / ln 2, the usage that one GPU in use for ever comes to. What a group holds now counts as if it went on:
+with τ = H / ln 2, the usage that one GPU in use for ever comes to; a part of a GPU counts as its share of one. What a
+group holds now counts as if it went on:
 
     share = (U + τ · gpus held) / weight
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from math import fsum
 
 from loadstar.core.devices import gpu_part
 from loadstar.core.fleet import Node
@@ -13,9 +14,9 @@ def offered_parts(nodes: Iterable[Node]) -> Mapping[str, float]:
     A MIG instance tells by its name; into how many replicas a GPU is shared, only the labels of its node do.
     """
     counts: dict[str, int] = defaultdict(int)
-    gpus: dict[str, float] = defaultdict(float)
+    gpus: dict[str, list[float]] = defaultdict(list)
     for node in nodes:
         for kind, count in node.allocatable.devices:
             counts[kind] += count
-            gpus[kind] += count * gpu_part(kind, node.labels)
-    return {kind: gpus[kind] / count for kind, count in counts.items()}
+            gpus[kind].append(count * gpu_part(kind, node.labels))
+    return {kind: fsum(gpus[kind]) / count for kind, count in counts.items()}

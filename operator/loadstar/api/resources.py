@@ -82,7 +82,7 @@ Memory = Annotated[
 _Gpus = Annotated[int, BeforeValidator(_checked_gpus), Field(ge=0, le=MOST_GPUS)]
 
 
-def is_part(name: str) -> bool:
+def _is_part(name: str) -> bool:
     """Whether jobs can ask for a resource of this name as a part of a GPU."""
     return name == SHARED_GPU or re.fullmatch(_MIG, name) is not None
 
@@ -124,7 +124,7 @@ class ResourcesPerNode(Wire):
     RULES = (
         Rule(
             f"self.all(name, name in ['cpu', 'memory', '{GPU_RESOURCE}'] || {_IS_PART})",
-            lambda r: all(is_part(name) for name in r.parts),
+            lambda r: all(_is_part(name) for name in r.parts),
             f"what can be asked for is cpu, memory, {GPU_RESOURCE}, {SHARED_GPU}, and MIG instances by their profile, "
             "such as nvidia.com/mig-1g.10gb or nvidia.com/mig-1g.10gb.me: correct the name or remove it",
         ),

@@ -111,6 +111,10 @@ class Smoothers(Columns):
         self._update_line(rows, y, steps, early)
         self.count[rows] = count + 1
 
+    def restarted(self, rows: Rows) -> Floats:
+        """1 where the line has just started anew, else 0 (nodes)."""
+        return np.asarray(self._line_since[rows] == 0, np.float32)
+
     def _update_level(self, rows: Rows, y: Floats, steps: Floats, early: Floats) -> None:
         level, since, off = self.traits[LEVEL, rows], self._level_since[rows], self._level_off[rows]
         deviation = self._level_deviation[rows]

@@ -74,6 +74,6 @@ def test_a_ramp_is_followed_on_a_node_whose_ramps_ended_soon_so_far() -> None:
     for _ in range(40):  # three steps up, then back: whoever followed those was wrong each time
         for load in (0.1, 0.2, 0.3, 0.4, 0.1, 0.1, 0.1, 0.1):
             see(load)
-    for number in range(11):
+    for number in range(12):
         ahead = see(0.1 + 0.06 * number)
-    assert ahead > 0.1 + 0.06 * 10 + 0.2
+    assert ahead > 0.1 + 0.06 * 11 + 0.15

@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 
 from loadstar.core.bands import Bands
 from loadstar.core.columns import Columns, Floats, Rows, empty
-from loadstar.core.experts import CHANGE, HORIZONS, Slopes, Smoothers, predictions
+from loadstar.core.experts import CHANGE, EXPERTS, HORIZONS, Slopes, Smoothers, predictions
 from loadstar.core.mixture import Mixture
 from loadstar.core.moments import Moments
+from loadstar.core.ramps import Ramps
 
 _GRID: Final = np.concatenate([[0], HORIZONS]).astype(np.float64)
 _GAPS: Final = np.diff(_GRID)
+_TREND: Final = EXPERTS.index("trend")
 FORECAST, HALF, BIAS, UPPER = range(4)
 
 
@@ -23,6 +25,7 @@ class Cells(Columns):
         self.at = np.zeros(0)
         self.newest = np.zeros(0)
         self.smoothers = Smoothers()
+        self.ramps = Ramps()
         self.slopes = Slopes()
         self.mixture = Mixture()
         self.bands = Bands()
@@ -37,31 +40,33 @@ class Cells(Columns):
         steps = np.where(last > 0, at - last, 1).astype(np.float32)
         self._learn(step, rows, at, y, np.minimum(steps, 1))
         self.smoothers.update(rows, y, steps)
+        self.ramps.update(rows, y, steps, self.smoothers.restarted(rows))
         self.at[rows] = at
         self.newest[rows] = samples
 
         traits = self.smoothers.traits[:, rows]
         advice = predictions(traits[:, None], self.slopes.of(rows))
         mix = np.einsum("khn,khn->hn", self.mixture.weights(rows), advice)
-        self._moments.put(step, rows, at, traits, mix)
-        self._look_out(rows, y, mix)
+        mix += self.ramps.steady(rows) * (advice[_TREND] - mix)
+        half, upper = self.bands.spread(rows)
+        self._moments.put(step, rows, at, traits, mix, half)
+        self._look_out(rows, y, mix, half, upper)
 
     def _learn(self, step: int, rows: Rows, at: NDArray[np.float64], y: Floats, worth: Floats) -> None:
         """Settle what was forecast for now. `worth` is how much news a sample is, in steps (nodes)."""
-        traits, mix, known = self._moments.before(step, rows, at)
+        traits, (mix, half), known = self._moments.before(step, rows, at)
         evidence = known * worth
         advice = predictions(traits, self.slopes.of(rows))
-        self.bands.learn(rows, y - mix, evidence)
+        self.bands.learn(rows, y - mix, half, evidence)
         self.mixture.learn(rows, mix, advice, y, evidence)
         self.slopes.learn(rows, traits, y, evidence)
 
-    def _look_out(self, rows: Rows, y: Floats, mix: Floats) -> None:
+    def _look_out(self, rows: Rows, y: Floats, mix: Floats, half: Floats, upper: Floats) -> None:
         """The forecast, its band, bias and upper quantile, from now (0 steps ahead) to the last horizon."""
-        bands = self.bands
         outlook = np.zeros((4, *self._outlook.shape[1:-1], len(y)), np.float32)
         outlook[FORECAST] = np.concatenate([y[None], mix])
-        outlook[BIAS, 1:] = bands.bias[:, rows]
-        outlook[HALF, 1:], outlook[UPPER, 1:] = bands.spread(rows)
+        outlook[HALF, 1:], outlook[UPPER, 1:] = half, upper
+        outlook[BIAS, 1:] = self.bands.bias[:, rows]
         self._outlook[..., rows] = outlook
 
     def ahead(self, rows: Rows, age: NDArray[np.float64], horizon: float) -> NDArray[np.float64]:

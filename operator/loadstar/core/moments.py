@@ -1,4 +1,4 @@
-"""The last half hour of every node, step by step: where its experts stood and what was forecast then."""
+"""The last half hour of every node, step by step: where its experts stood, what was forecast then, and how widely."""
 
 from typing import Final
 
@@ -14,7 +14,8 @@ LATE: Final = 1.5
 EARLY: Final = 0.5
 
 _BACK: Final = HORIZONS.astype(np.intp)
-_HORIZON: Final = np.arange(len(HORIZONS))
+_FORECAST: Final = TRAITS + np.arange(2 * len(HORIZONS)).reshape(2, -1)
+"""Where a moment holds the forecasts and their half widths."""
 
 
 class Moments(Columns):
@@ -22,27 +23,32 @@ class Moments(Columns):
 
     def __init__(self) -> None:
         self._at = np.zeros((SLOTS, 0))
-        self._held = empty(SLOTS, TRAITS + len(HORIZONS))
+        self._held = empty(SLOTS, TRAITS + 2 * len(HORIZONS))
 
-    def put(self, step: int, rows: Rows, at: NDArray[np.float64], traits: Floats, mix: Floats) -> None:
-        """Keep the moment of step number `step`; times `at` (nodes) are in steps. The last of a step stays."""
+    def put(
+        self, step: int, rows: Rows, at: NDArray[np.float64], traits: Floats, mix: Floats, half: Floats
+    ) -> None:
+        """Keep the moment of step number `step`: traits, and what was forecast with which half widths (horizons,
+        nodes). Times `at` (nodes) are in steps. The last moment of a step stays."""
         slot = step % SLOTS
         self._at[slot, rows] = at
         held = self._held[slot]
         held[:TRAITS, rows] = traits
-        held[TRAITS:, rows] = mix
+        held[TRAITS : TRAITS + len(HORIZONS), rows] = mix
+        held[TRAITS + len(HORIZONS) :, rows] = half
 
     def before(
         self, step: int, rows: Rows, at: NDArray[np.float64]
     ) -> tuple[Floats, Floats, NDArray[np.bool_]]:
         """For each horizon h the moment h steps before `at`: its traits (traits, horizons, nodes), what was forecast
-        for h then (horizons, nodes), and whether there is such a moment at all."""
-        traits, mix, known = self._back(step - _BACK, rows, at)
+        for h then and its half width (2, horizons, nodes), and whether there is such a moment at all."""
+        traits, forecast, known = self._back(step - _BACK, rows, at)
         if not known.all():
-            older_traits, older_mix, older_known = self._back(step - _BACK - 1, rows, at)
-            traits, mix = np.where(known, traits, older_traits), np.where(known, mix, older_mix)
+            older_traits, older_forecast, older_known = self._back(step - _BACK - 1, rows, at)
+            traits = np.where(known, traits, older_traits)
+            forecast = np.where(known, forecast, older_forecast)
             known |= older_known
-        return traits, mix, known
+        return traits, forecast, known
 
     def _back(
         self, steps: NDArray[np.intp], rows: Rows, at: NDArray[np.float64]
@@ -51,5 +57,5 @@ class Moments(Columns):
         then = self._at[slots][:, rows]
         beyond = at - then - _BACK[:, None]
         known = (then > 0) & (beyond >= -EARLY) & (beyond <= LATE)
-        held = self._held[slots][:, :, rows]
-        return held[:, :TRAITS].swapaxes(0, 1), held[_HORIZON, TRAITS + _HORIZON], known
+        held = self._held[slots, :TRAITS][..., rows].swapaxes(0, 1)
+        return held, self._held[slots, _FORECAST][..., rows], known

@@ -7,13 +7,14 @@ from dataclasses import replace
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from loadstar.core.forecast import SIGNALS
 from loadstar.core.jobs import Job, Placement, Policy, Scheduling
 from loadstar.core.placement import Unplaceable
 from loadstar.core.plan import Loads, Offer, Turn, plan
 from loadstar.core.resources import Resources
-from loadstar.core.score import predictive
+from loadstar.core.score import Filled, predictive
 from loadstar.core.snapshot import Node
 from tests.builders import (
     GPU_ONLY,
@@ -128,6 +129,36 @@ def test_the_score_is_bounded_and_never_better_for_more_load(
     assert (scores.total <= 0).all()
     assert (scores.total > -4).all()
     assert np.allclose(scores.total, sum(scores.terms.values()))
+
+
+@given(SHARE, SHARE, st.floats(0.0, 1.0), st.floats(0.0, 0.8), st.floats(0.0, 0.8), SHARE)
+def test_headroom_is_never_better_for_more_load_where_the_rank_uses_no_less_than_newcomers(
+    low: float, high: float, band: float, more: float, displaced: float, coming: float
+) -> None:
+    loads = make_node_loads(sorted([low, high]), band=[band, band])
+    terms = predictive(
+        loads, _all(displaced + more), np.zeros(2), GPU_ONLY, {}, _filled(coming, displaced)
+    ).terms
+    assert terms["headroom"][0] >= terms["headroom"][1] - 1e-6
+
+
+@given(SHARE, st.floats(0.0, 1.0), st.floats(0.0, 0.8), st.floats(0.0, 0.8), SHARE)
+def test_headroom_is_worth_no_more_than_the_difference_of_the_rank_to_the_newcomers_it_displaces(
+    load: float, band: float, own_use: float, displaced: float, coming: float
+) -> None:
+    loads = make_node_loads([load, load], band=[band, band])
+    terms = predictive(loads, _all(own_use), np.zeros(2), GPU_ONLY, {}, _filled(coming, displaced)).terms
+    assert abs(terms["headroom"][0]) <= abs(own_use - displaced) + 1e-6
+    assert terms["headroom"][0] * (displaced - own_use) >= -1e-6, "it is above 0 for a lighter rank alone"
+
+
+def _all(value: float) -> NDArray[np.float64]:
+    return np.full((2, len(SIGNALS)), value)
+
+
+def _filled(coming: float, displaced: float) -> Filled:
+    """Newcomers who add `coming` beside a rank, and in its place as much more as it displaces."""
+    return Filled(_all(coming + displaced), _all(coming), _all(0.01 * coming))
 
 
 @given(clusters(), queues())

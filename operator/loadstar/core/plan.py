@@ -14,6 +14,7 @@ from loadstar.core.fleet import Mask
 from loadstar.core.fragmentation import Fragmentation
 from loadstar.core.jobs import Job, Placement, Policy, Scheduling
 from loadstar.core.load import FreshnessPolicy
+from loadstar.core.newcomers import newcomers
 from loadstar.core.placement import Placer
 from loadstar.core.preemption import Eviction
 from loadstar.core.queue import Line, Order
@@ -108,9 +109,11 @@ def plan(
     queues = replace(queues, running=running)
     view = LoadView.begin(snapshot, loads, commitments, now)
     whole = whole_in(snapshot, queues.running, queues.durations, now)
+    coming = newcomers(queues.running, snapshot, loads.families)
+    criteria = Criteria(loads.weights, loads.fragmentation, loads.levels, whole, coming)
     cycle = _Cycle(
         queues=queues,
-        placer=Placer(snapshot, view, Criteria(loads.weights, loads.fragmentation, loads.levels, whole), now),
+        placer=Placer(snapshot, view, criteria, now),
         whole_in=whole,
         view=view,
         ahead=Ahead(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import erfc, exp, pi, sqrt
 from types import MappingProxyType
 
 import numpy as np
@@ -16,9 +17,19 @@ Array = NDArray[np.float64]
 Rows = NDArray[np.intp]
 
 
-INVERSE_ROOT_2PI = 0.3989422804014327
-NEAR = 5.0
-"""In σ. Beyond it, what is left out of an expected excess is less than a ten-millionth of σ."""
+NEAR, CELLS = 5.0, 2048
+"""In σ. Beyond it, what is left out of an expected excess is less than a ten-millionth of σ. Up to it, the excess is
+interpolated between so many places, and no further off than that either."""
+
+
+def _excess_beyond(z: float) -> float:
+    """E[(X - z)⁺] of X ~ N(0, 1): φ(z) - z·(1 - Φ(z))."""
+    return exp(-z * z / 2) / sqrt(2 * pi) - z * erfc(z / sqrt(2)) / 2
+
+
+_BEYOND = np.array([_excess_beyond(NEAR * cell / CELLS) - _excess_beyond(NEAR) for cell in range(CELLS + 1)])
+_SLOPES = np.append(np.diff(_BEYOND), 0.0).astype(np.float32)
+_BEYOND = _BEYOND.astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +38,7 @@ class Weights:
 
     The overload term alone is flat below θ, so that any two calm nodes would tie; the load term ranks those too. It is
     small: a calm node is no better for being calmer, but spreading jobs for it leaves no node free for large ones.
+    `headroom` is overload's at the time when newcomers have taken what stays free.
     `fragmentation` and `drain` are weights in a full cluster; they go with the fourth power of the share of GPUs that
     are taken.
     """
@@ -34,6 +46,7 @@ class Weights:
     signals: Mapping[Signal, float]
     hot: float = 0.8
     overload: float = 1.0
+    headroom: float = 1.0
     load: float = 0.001
     fragmentation: float = 0.2
     drain: float = 0.15
@@ -164,34 +177,55 @@ def _of(terms: Mapping[str, Array]) -> Scores:
     return Scores(total=np.asarray(total), terms=terms)
 
 
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """What newcomers would add to nodes, shape (nodes, signals): to all that is free now, and to what the rank leaves.
+
+    `variance` is that of the former.
+    """
+
+    without: Array
+    beside: Array
+    variance: Array
+
+
 def predictive(
     loads: NodeLoads,
     own_use: Array,
     fragmentation: Array,
     weights: Weights,
     others: Mapping[str, Array] = MappingProxyType({}),
+    filled: Filled | None = None,
 ) -> Scores:
-    """-Σ_s w_s·(E[(L_s + u_s - θ)⁺] - E[(L_s - θ)⁺]) - w·L - `fragmentation` - `others`: the terms and their sum.
+    """-Σ_s w_s·(E[(L_s + u_s - θ)⁺] - E[(L_s - θ)⁺]) - w·L - `fragmentation` + `others`: the terms and their sum.
 
     `own_use` u, of shape (nodes, signals), is what one rank is expected to add; as with all that is not seen yet, it is
     known only roughly. Overload is what the rank adds to it: what is there anyway is no reason against a node that has
-    room. `fragmentation` and `others` are weighed already.
+    room. With `filled` the same counts for the time when newcomers have taken what stays free: `headroom`, above 0 for
+    a rank that uses less than the newcomers whose place it takes.
+    `fragmentation` and `others` are weighed already.
     """
-    return _of(
-        {
-            "overload": -weights.overload * _added_overload(loads, own_use, weights),
-            "load": -weights.load * (loads.forecast + _weighted(own_use, weights.of_signals)),
-            "fragmentation": -fragmentation,
-            **others,
-        }
-    )
+    variance = loads.sigma**2 + (UNCERTAINTY * own_use) ** 2
+    after = loads.expected + own_use
+    terms = {
+        "overload": -weights.overload * _growth(loads.expected, after, variance, weights),
+        "load": -weights.load * (loads.forecast + _weighted(own_use, weights.of_signals)),
+        "fragmentation": -fragmentation,
+    }
+    if filled is not None:
+        without, beside = loads.expected + filled.without, after + filled.beside
+        growth = _growth(without, beside, variance + filled.variance, weights)
+        terms["headroom"] = -weights.headroom * growth
+    return _of({**terms, **others})
 
 
-def _added_overload(loads: NodeLoads, own_use: Array, weights: Weights) -> Array:
-    """By how much the expected excess over θ grows, of all signals by their weights; never less for more load."""
-    sigma = np.sqrt(loads.sigma**2 + (UNCERTAINTY * own_use) ** 2)
-    before, after = expected_excess(np.stack([loads.expected, loads.expected + own_use]), sigma, weights.hot)
-    return _weighted(after - before, weights.of_overloads)
+def _growth(before: Array, after: Array, variance: Array, weights: Weights) -> Array:
+    """By how much the expected excess over θ grows, of all signals by their weights.
+
+    Where `after` is not below `before` it is never less for more load.
+    """
+    least, most = expected_excess(np.stack([before, after]), np.sqrt(variance), weights.hot)
+    return _weighted(most - least, weights.of_overloads)
 
 
 def plain_feedback(loads: NodeLoads) -> Scores:
@@ -214,18 +248,13 @@ def round_robin(nodes: int, last: int | None) -> Scores:
 def expected_excess(mean: Array, sigma: Array, threshold: float) -> Array:
     """E[(X - θ)⁺] of X ~ N(mean, σ²), (mean - θ)⁺ where σ = 0.
 
-    With z = |mean - θ| / σ it is (mean - θ)⁺ + σ·(φ(z) - z·(1 - Φ(z))), and 1 - Φ(z) = φ(z)·poly(t), t = 1 / (1 + p·z),
-    by Abramowitz & Stegun 26.2.17 (absolute error below 7.5e-8).
+    With z = |mean - θ| / σ it is (mean - θ)⁺ + σ·(φ(z) - z·(1 - Φ(z))); the latter factor is read from a table.
     """
     above = mean - threshold
-    sigma = np.broadcast_to(sigma, above.shape)
-    excess = np.maximum(above, 0.0)
-    distance = np.abs(above)
-    near = distance < NEAR * sigma  # it saves most of the work on most nodes
-    spread = sigma[near]
-    z = (distance[near] / spread).astype(np.float32)  # finer than the formula is exact, and twice as fast
-    t = 1.0 / (1.0 + 0.2316419 * z)
-    poly = t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))))
-    beyond = spread * np.exp(z * z * -0.5) * (1.0 - z * poly) * INVERSE_ROOT_2PI
-    excess[near] += np.maximum(beyond, 0.0)
-    return excess
+    cells = (np.abs(above) * (CELLS / NEAR) / np.maximum(sigma, 1e-9)).astype(np.float32)
+    np.minimum(cells, np.float32(CELLS), out=cells)
+    cell = cells.astype(np.int32)
+    cells -= cell
+    cells *= _SLOPES.take(cell)
+    cells += _BEYOND.take(cell)
+    return np.asarray(np.maximum(above, 0.0) + cells * sigma)

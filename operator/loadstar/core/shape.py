@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from loadstar.core import devices, filters, ranking, score
 from loadstar.core.fragmentation import MILLI, Ask, Fragmentation
 from loadstar.core.jobs import Job, Policy
-from loadstar.core.score import NodeLoads, Scores, Weights
+from loadstar.core.newcomers import Newcomers
+from loadstar.core.score import Filled, NodeLoads, Scores, Weights
 from loadstar.core.snapshot import CPU, GPUS, MEMORY, Mask, Rows, Snapshot
 from loadstar.core.view import Expected
 
@@ -32,13 +33,14 @@ class Criteria:
     Without `fragmentation` (the usual requests of this cluster) what stays free on a node stands for it. `levels` are
     labels of the topology, nearest first: a gang that wishes nothing else is kept together on the first one that any
     node has. `whole_in` are the seconds until all of a node's GPUs are expected to be free, 0 where they are; it is
-    read anew for nodes that changed. None: nobody knows.
+    read anew for nodes that changed. `newcomers` are what is expected on GPUs that stay free. None: nobody knows.
     """
 
     weights: Weights
     fragmentation: Fragmentation | None = None
     levels: tuple[str, ...] = ()
     whole_in: Array | None = None
+    newcomers: Newcomers | None = None
 
 
 def alike(job: Job, expected: Expected) -> Hashable:
@@ -71,6 +73,7 @@ class Shape:
         self._asked = filters.amounts(job.request, snapshot)
         self._nature = filters.by_nature(job, snapshot)
         self._own_use = expected.own_use(job)
+        self._gpu_share = snapshot.share_of(job.request)[:, GPUS]
         self._others = _other_terms(job, snapshot, criteria.weights)
         tables = criteria.fragmentation
         self._kinds = None if tables is None else _product_numbers(tables, snapshot)
@@ -124,7 +127,7 @@ class Shape:
     def _keys(self, rows: Some, codes: filters.Codes, scores: Scores) -> ranking.Keys:
         return ranking.keys(self._numbers[rows], scores.total, self._snapshot.free[rows, GPUS], codes >= 0)
 
-    def _score(self, rows: Some, loads: NodeLoads) -> Scores:
+    def _score(self, rows: Rows, loads: NodeLoads) -> Scores:
         match self._job.scheduling.policy:
             case Policy.PREDICTIVE:
                 weights = self._criteria.weights
@@ -132,7 +135,8 @@ class Shape:
                 if self._criteria.whole_in is not None and self._job.request.gpus:
                     others["drain"] = -weights.drain * self._crowding * self._drained(rows)
                 fragmentation = weights.fragmentation * self._crowding * self._fragmentation(rows)
-                return score.predictive(loads, self._own_use[rows], fragmentation, weights, others)
+                own, filled = self._own_use[rows], self._filled(rows)
+                return score.predictive(loads, own, fragmentation, weights, others, filled)
             case Policy.FEEDBACK:
                 return score.plain_feedback(loads)
             case Policy.LEAST_LOADED:
@@ -154,6 +158,13 @@ class Shape:
         growth = np.where(gpus >= request.gpus, growth, 0.0)
         lost = np.clip(growth / self._largest, -1.0, 1.0)
         return np.asarray(np.round((lost + self._left_free(rows)) / 2, 9))
+
+    def _filled(self, rows: Rows) -> Filled | None:
+        """The load that newcomers would bring to these nodes."""
+        newcomers = self._criteria.newcomers
+        if newcomers is None:
+            return None
+        return newcomers.filled(rows, self._snapshot.free_share(rows), self._gpu_share[rows])
 
     def _drained(self, rows: Some) -> Array:
         """How near each node is to being whole, 1 where it is; 0 for a rank that takes all of its GPUs."""

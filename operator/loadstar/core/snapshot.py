@@ -98,6 +98,13 @@ class Snapshot:
         """
         return np.clip(self._share(self.allocatable[rows] - self.free[rows], rows), 0.0, 1.0)
 
+    def free_share(self, rows: Rows) -> Shares:
+        """The share of these nodes' GPUs that is free, parts counted as parts; 0 where a node has none."""
+        gpus, left = self.fleet.gpus[rows], np.zeros(len(rows))
+        for kind, column in self.fleet.columns.items():
+            left += self.free[rows, column] * self.fleet.parts(kind)[rows]
+        return np.divide(np.maximum(left, 0.0), gpus, out=np.zeros(len(rows)), where=gpus > 0)
+
     def occupancy(self) -> float:
         """The share of all ready nodes' GPUs that are taken; parts of GPUs count as such."""
         offered = float(self.fleet.gpus @ self.ready)

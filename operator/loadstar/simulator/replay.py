@@ -91,6 +91,7 @@ ABLATIONS: Mapping[str, Make] = MappingProxyType(
             "ghosts": replace(_PRODUCT, ghosts=False),
             "learned families": replace(_PRODUCT, families=False),
             "overload": replace(_PRODUCT, weights=replace(_PRODUCT.weights, overload=0.0)),
+            "headroom": replace(_PRODUCT, weights=replace(_PRODUCT.weights, headroom=0.0)),
             "fragmentation": replace(_PRODUCT, weights=replace(_PRODUCT.weights, fragmentation=0.0)),
             "drain": replace(_PRODUCT, weights=replace(_PRODUCT.weights, drain=0.0)),
             "forecast": replace(_PRODUCT, forecast=False),

@@ -19,6 +19,7 @@ from loadstar.core.fleet import Fleet, Node
 from loadstar.core.forecast import Forecaster
 from loadstar.core.jobs import Job, Placement
 from loadstar.core.load import STEP_SECONDS, FreshnessPolicy, Sample, Signal
+from loadstar.core.newcomers import newcomers
 from loadstar.core.placement import Placer
 from loadstar.core.plan import Loads, MetricsHealth, Queues, Turn, plan
 from loadstar.core.resources import Resources
@@ -81,8 +82,10 @@ class Cluster:
 
     def criteria(self, *levels: str) -> Criteria:
         """What a placement is judged by."""
-        whole = whole_in(self.snapshot(), self.queues().running, Durations(), NOW)
-        return Criteria(WEIGHTS, self.loads.fragmentation, levels, whole)
+        snapshot, running = self.snapshot(), self.queues().running
+        whole = whole_in(snapshot, running, Durations(), NOW)
+        coming = newcomers(running, snapshot, self.loads.families)
+        return Criteria(WEIGHTS, self.loads.fragmentation, levels, whole, coming)
 
     def queues(self) -> Queues:
         """A gang on every node that has GPUs taken."""

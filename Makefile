@@ -33,8 +33,8 @@ unit: $(VENV)/.ready ## Unit, property, contract and chart tests; no cluster
 integration: $(VENV)/.ready ## Integration and fault tests on a real control plane
 	@$(PY) -m tests.stages integration
 
-e2e: $(VENV)/.ready ## End-to-end tests on a kind cluster
-	@$(PY) -m tests.stages e2e
+e2e: $(VENV)/.ready ## End-to-end tests on kind clusters
+	@$(PY) -m tests.stages kind jobs e2e
 
 generate: $(VENV)/.ready ## Write the generated files anew: CRD, install.yaml, references
 	@$(PY) -m tests.generate

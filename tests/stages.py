@@ -2,8 +2,8 @@
 
 python -m tests.stages [STAGE …]      all stages, or the named ones
 
-They run in two lanes side by side, as most tests on clusters wait rather than work. What a stage prints is then shown
-when it ends, and is in build/reports/<stage>.log meanwhile. Stages of one lane alone are shown as they run.
+They run in lanes side by side, as tests on clusters wait rather than work. What a stage prints is then shown when it
+ends, and is in build/reports/<stage>.log meanwhile. Stages of one lane alone are shown as they run.
 """
 
 import os
@@ -34,10 +34,12 @@ class Stage:
 
     name: str
     commands: tuple[tuple[str, ...], ...]
-    second: bool = False
-    """Whether it runs in the second lane."""
+    lane: str = "checks"
+    """Stages of one lane follow each other."""
     after: str = ""
-    """A stage of the other lane that has to end before this one begins."""
+    """A stage of another lane that has to end before this one begins."""
+    cluster: str = ""
+    """What is added to the name of the tests' kind cluster: stages that have jobs on GPUs need one each."""
 
 
 @dataclass
@@ -60,6 +62,14 @@ def _module(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", *arguments)
 
 
+_ON_JOBS = tuple(f"tests/e2e/test_{what}.py" for what in ("data", "examples", "programs", "results"))
+"""End-to-end tests that ask what comes of jobs; the others ask what the operator decides, and watch every GPU."""
+
+
+def _but(files: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"--ignore={file}" for file in files)
+
+
 STAGES = (
     Stage("lint", (_module("ruff", "check", *SOURCES), _module("ruff", "format", "--check", *SOURCES))),
     Stage(
@@ -71,14 +81,22 @@ STAGES = (
     ),
     Stage("contracts", (("lint-imports",),)),
     Stage("unit", (_pytest("tests/unit", "tests/properties", "tests/contract", "tests/chart"),)),
-    Stage("trainer", (_module("tests.trainer"),), after="engine"),
-    Stage("integration", (_pytest("tests/integration", "tests/faults", "-m", "not kind and not engine"),)),
-    # The engine's own tests need it idle, so they come before any cluster or container of others does.
+    # What engines and clusters leave behind is looked for on the whole machine: nobody else has containers then.
+    Stage("trainer", (_module("tests.trainer"),), after="kind"),
     Stage(
-        "engine", (_pytest("tests/cluster", "tests/integration", "-m", "engine and not kind"),), second=True
+        "integration",
+        (_pytest("tests/integration", "tests/faults", "-m", "not kind and not engine"),),
+        lane="control plane",
     ),
-    Stage("e2e", (_pytest("tests/e2e", "tests/integration", "-m", "kind"),), second=True),
+    Stage(
+        "engine", (_pytest("tests/cluster", "tests/integration", "-m", "engine and not kind"),), lane="kind"
+    ),
+    Stage("kind", (_pytest("tests/integration", "-m", "kind"),), lane="kind"),
+    Stage("jobs", (_pytest(*_ON_JOBS),), lane="kind", cluster="-jobs"),
+    Stage("e2e", (_pytest("tests/e2e", *_but(_ON_JOBS)),), lane="e2e", after="kind"),
 )
+_POLITE = ("checks", "control plane")
+_EXISTING = "LOADSTAR_KUBECONFIG"
 
 
 def main(names: Sequence[str]) -> int:
@@ -103,12 +121,14 @@ def main(names: Sequence[str]) -> int:
 
 
 class Run:
-    """One run of some stages, in at most two lanes side by side."""
+    """One run of some stages, their lanes side by side."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self._stages = stages
-        lanes = ([stage for stage in stages if stage.second is second] for second in (False, True))
-        self._lanes = [lane for lane in lanes if lane]
+        lanes: dict[str, list[Stage]] = {}
+        for stage in stages:
+            lanes.setdefault(_lane(stage), []).append(stage)
+        self._lanes = list(lanes.values())
         self._ended = {stage.name: Event() for stage in stages}
         self._outcomes: dict[str, Outcome] = {}
         self._started: dict[str, float] = {}
@@ -164,9 +184,10 @@ class Run:
         started = self._started[stage.name] = time.monotonic()
         with self._output(stage) as output:
             for number, command in enumerate(stage.commands):
-                # The second lane is the longer one, and its jobs get little of the processor beside much else.
-                politely = ("nice", "-n", "5") if self._side_by_side and not stage.second else ()
-                _execute((*politely, *command), REPORTS / f"{stage.name}-{number}.xml", output, outcome)
+                # Jobs on a cluster get little of the processor beside much else, and their lanes are the longest.
+                politely = ("nice", "-n", "5") if self._side_by_side and stage.lane in _POLITE else ()
+                report = REPORTS / f"{stage.name}-{number}.xml"
+                _execute((*politely, *command), report, output, outcome, _environment(stage))
         outcome.seconds = time.monotonic() - started
         self._outcomes[stage.name] = outcome
         self._ended[stage.name].set()
@@ -194,15 +215,31 @@ def _last_line(log: Path) -> str:
     return next((line for line in reversed(lines) if line.strip()), "")[-80:]
 
 
-def _execute(command: tuple[str, ...], report: Path, output: IO[str] | None, outcome: Outcome) -> None:
+def _lane(stage: Stage) -> str:
+    """Where an existing cluster is named, there is but one, for one stage at a time."""
+    return "kind" if stage.lane == "e2e" and os.environ.get(_EXISTING) else stage.lane
+
+
+def _environment(stage: Stage) -> dict[str, str]:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    cluster = os.environ.get("LOADSTAR_CLUSTER_NAME", "loadstar-test") + stage.cluster
+    return os.environ | {"PATH": path, "LOADSTAR_CLUSTER_NAME": cluster}
+
+
+def _execute(
+    command: tuple[str, ...],
+    report: Path,
+    output: IO[str] | None,
+    outcome: Outcome,
+    environment: dict[str, str],
+) -> None:
     """Run one command of a stage and add to the outcome what came of it."""
     report.unlink(missing_ok=True)
     junit = (f"--junitxml={report}",) if "pytest" in command else ()
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     code = subprocess.run(
         (*command, *junit),
         cwd=ROOT,
-        env=os.environ | {"PATH": path},
+        env=environment,
         stdout=output,
         stderr=output and subprocess.STDOUT,
         check=False,

@@ -98,6 +98,15 @@ def test_of_noise_around_a_level_the_forecast_is_the_level_and_its_band_holds_ni
     assert scores.forecast[Figure.BIAS] == pytest.approx(np.zeros((2, 1)), abs=0.1)
 
 
+def test_the_interval_score_of_noise_is_hardly_more_than_that_of_its_true_quantiles() -> None:
+    (scores,) = evaluate([table(a=noisy(3000))], QUESTION)
+    # ±1.645 σ, and what lies beyond, is 4.13 σ in all; the mean step is 2/√π σ
+    assert scores.forecast[Figure.INTERVAL] == pytest.approx(
+        np.full((2, 1), 4.13 * np.sqrt(np.pi) / 2), rel=0.06
+    )
+    assert (scores.forecast[Figure.INTERVAL] > 4.0 * np.sqrt(np.pi) / 2).all()
+
+
 def test_a_forecast_from_before_a_series_turns_does_not_know_that_it_will() -> None:
     quiet, turned = [0.5, 0.6] * 60, [0.5, 0.6] * 60
     turned[100:] = [9.0] * 20

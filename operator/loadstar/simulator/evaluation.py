@@ -80,7 +80,7 @@ def _scores(
             f"{question.warm_up} + {max(question.horizons)} steps (warm-up and longest horizon)"
         )
     theirs = _figures(actual, nothing_changes, question, scale)
-    del theirs[Figure.COVERED]
+    del theirs[Figure.COVERED], theirs[Figure.INTERVAL]
     return Scores(
         source=source.source,
         step_seconds=source.step,
@@ -102,6 +102,7 @@ def _figures(actual: Array, rolled: Rolled, question: Question, scale: Array) ->
     )
     band = rolled.band[question.warm_up :] + _ROUNDING * np.abs(rolled.value[question.warm_up :])
     inside = np.where(np.isnan(miss), np.nan, np.abs(miss) <= band)
+    interval = 2 * band + 2 / (1 - _LEVEL) * np.maximum(np.abs(miss) - band, 0.0)
     loss = np.maximum(_LEVEL * upper_miss, (_LEVEL - 1) * upper_miss)
     return {
         Figure.ERROR: _mean(np.abs(miss)) / scale,
@@ -110,6 +111,7 @@ def _figures(actual: Array, rolled: Rolled, question: Question, scale: Array) ->
         Figure.MEAN_BIAS: _mean(mean_miss) / scale,
         Figure.PINBALL: _mean(loss) / scale,
         Figure.COVERED: _mean(inside),
+        Figure.INTERVAL: _mean(interval) / scale,
     }
 
 

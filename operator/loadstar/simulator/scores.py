@@ -29,6 +29,9 @@ class Figure(StrEnum):
     """Mean loss of the upper quantile at level 0.9."""
     COVERED = "coverage90"
     """The share of outcomes within forecast ± band."""
+    INTERVAL = "interval90"
+    """Mean interval score of the band (Winkler 1972): its width, and how far off the outcomes beyond it lie, times
+    2 / .1. Least for the true quantiles: neither a wide band is good, nor one that misses much."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,4 +168,5 @@ _DETAILS: dict[str, Callable[[Scores], str]] = {
     "pinball loss .9": lambda one: f"{one.forecast[Score.PINBALL].mean():.3f}",
     "pinball loss .9 of persistence": lambda one: f"{one.persistence[Score.PINBALL].mean():.3f}",
     "coverage of the 90 % band": lambda one: f"{one.coverage:.1%}",
+    "interval score of the band": lambda one: f"{one.forecast[Score.INTERVAL].mean():.3f}",
 }

@@ -383,7 +383,7 @@ def test_a_small_job_goes_where_no_whole_node_is_lost_by_it() -> None:
     outcome = drained(make_job(), [600.0, 7200.0])
     assert outcome.ranks[0].node == "node-1"
     # half of the GPUs are taken
-    assert outcome.ranks[0].terms["drain"] == pytest.approx(-0.15 * 0.5**4 * np.exp(-7200 / 1200))
+    assert outcome.ranks[0].terms["drain"] == pytest.approx(-0.2 * 0.5**4 * np.exp(-7200 / 2400))
 
 
 def test_a_job_that_takes_all_of_a_node_does_not_mind() -> None:

@@ -49,7 +49,7 @@ class Weights:
     headroom: float = 1.0
     load: float = 0.001
     fragmentation: float = 0.2
-    drain: float = 0.15
+    drain: float = 0.2
     network_split: float = 0.1
     watts: float = 0.02
     health: float = 0.1

@@ -20,7 +20,7 @@ EVERYWHERE: slice = slice(None)
 
 OCCUPANCY_STEPS = 20
 """A change of occupancy by less than a twentieth changes no score, so that few nodes have to be worked out anew."""
-DRAIN_SECONDS = 1200.0
+DRAIN_SECONDS = 2400.0
 """A node that will be whole this much later is worth keeping free only a third as much."""
 LEAST_OCCUPANCY = 0.4
 """Below it, fragmentation weighs as if so much were taken: even an empty cluster is filled node by node."""

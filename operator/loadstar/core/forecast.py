@@ -69,7 +69,7 @@ class Forecast:
 
 
 class Forecaster:
-    """Online forecasts of every node and signal; some two kilobytes for each."""
+    """Online forecasts of every node and signal; some four kilobytes for each."""
 
     def __init__(self, scale: Scale = DEFAULT_SCALE) -> None:
         self._scale = scale

@@ -152,14 +152,14 @@ class KindCluster:
         """The nodes that take pods, by name."""
         return NodeContainers(self.name, engine.ensure()).workers()
 
-    def advertise_gpus(self) -> None:
-        """Give every worker its simulated GPUs: a count in its status, and the labels of feature discovery.
+    def advertise_gpus(self, count: int | None = None) -> None:
+        """Give every worker `count` simulated GPUs (`gpus_per_worker`): in its status and feature discovery's labels.
 
         A kubelet that starts again sets the count to zero, so this is repeated at every `up`.
         """
-        count = str(self.gpus_per_worker)
-        status = {"status": {"capacity": {GPU: count}, "allocatable": {GPU: count}}}
-        labels = [f"{key}={text}" for key, text in gpu_labels(self.gpus_per_worker, "Simulated-GPU").items()]
+        gpus = self.gpus_per_worker if count is None else count
+        status = {"status": {"capacity": {GPU: str(gpus)}, "allocatable": {GPU: str(gpus)}}}
+        labels = [f"{key}={text}" for key, text in gpu_labels(gpus, "Simulated-GPU").items()]
         for node in self.worker_names():
             patch = ("--subresource=status", "--type=merge", "--patch", yaml.safe_dump(status))
             self.kubectl("patch", "node", node, *patch)

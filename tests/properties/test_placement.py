@@ -14,7 +14,7 @@ from loadstar.core.jobs import Job, Placement, Policy, Scheduling
 from loadstar.core.placement import Unplaceable
 from loadstar.core.plan import Loads, Offer, Turn, plan
 from loadstar.core.resources import Resources
-from loadstar.core.score import Filled, predictive
+from loadstar.core.score import MOST_WELCOME, Filled, predictive
 from loadstar.core.snapshot import Node
 from tests.builders import (
     GPU_ONLY,
@@ -142,6 +142,15 @@ def test_headroom_is_never_better_for_more_load_where_the_rank_uses_no_less_than
     assert terms["headroom"][0] >= terms["headroom"][1] - 1e-6
 
 
+@given(SHARE, SHARE, st.floats(0.0, 1.0), st.floats(0.0, 0.8), st.floats(0.0, 0.8), SHARE)
+def test_no_score_is_better_for_more_load_by_more_than_a_light_rank_is_welcome(
+    low: float, high: float, band: float, own_use: float, displaced: float, coming: float
+) -> None:
+    loads = make_node_loads(sorted([low, high]), band=[band, band])
+    total = predictive(loads, _all(own_use), np.zeros(2), GPU_ONLY, {}, _filled(coming, displaced)).total
+    assert total[0] >= total[1] - MOST_WELCOME - 1e-6
+
+
 @given(SHARE, st.floats(0.0, 1.0), st.floats(0.0, 0.8), st.floats(0.0, 0.8), SHARE)
 def test_headroom_is_worth_no_more_than_the_difference_of_the_rank_to_the_newcomers_it_displaces(
     load: float, band: float, own_use: float, displaced: float, coming: float
@@ -149,6 +158,7 @@ def test_headroom_is_worth_no_more_than_the_difference_of_the_rank_to_the_newcom
     loads = make_node_loads([load, load], band=[band, band])
     terms = predictive(loads, _all(own_use), np.zeros(2), GPU_ONLY, {}, _filled(coming, displaced)).terms
     assert abs(terms["headroom"][0]) <= abs(own_use - displaced) + 1e-6
+    assert terms["headroom"][0] <= MOST_WELCOME
     assert terms["headroom"][0] * (displaced - own_use) >= -1e-6, "it is above 0 for a lighter rank alone"
 
 

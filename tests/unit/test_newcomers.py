@@ -113,8 +113,9 @@ def test_a_rank_that_uses_more_costs_what_it_adds_beyond_the_threshold_when_the_
     assert headroom(0.35) == pytest.approx(-0.1, abs=2e-3)
 
 
-def test_a_rank_that_uses_less_is_worth_what_it_keeps_away() -> None:
-    assert headroom(0.15) == pytest.approx(0.1, abs=2e-3)
+def test_a_rank_that_uses_less_is_worth_what_it_keeps_away_but_never_much() -> None:
+    assert headroom(0.22) == pytest.approx(0.03, abs=2e-3)
+    assert headroom(0.0) == MOST_WELCOME
 
 
 def test_a_node_that_newcomers_leave_calm_has_headroom_for_anybody() -> None:
@@ -122,7 +123,7 @@ def test_a_node_that_newcomers_leave_calm_has_headroom_for_anybody() -> None:
 
 
 def test_a_rank_that_uses_half_of_its_gpus_leaves_newcomers_the_headroom_that_is_documented() -> None:
-    """Forecast 0.7, 2 of 8 GPUs asked of an empty node; newcomers would use 0.8 of all 8."""
+    """Forecast 0.7, 2 of 8 GPUs asked of an empty node; newcomers would use 0.8 of all 8. It is worth as much as can be."""
     snapshot = make_snapshot(make_nodes(1))
     families = Families()
     half = np.full(len(SIGNALS), 0.5)
@@ -132,7 +133,8 @@ def test_a_rank_that_uses_half_of_its_gpus_leaves_newcomers_the_headroom_that_is
     found = newcomers([], snapshot, Families())
     filled = found.filled(np.array([0]), np.array([1.0]), np.array([0.25]))
     scores = predictive(make_node_loads([0.7]), own, np.zeros(1), GPU_ONLY, {}, filled)
-    assert scores.terms["headroom"][0] == pytest.approx(0.075, abs=1e-3)
+    assert own[0, GPU] == pytest.approx(0.125, abs=1e-3)
+    assert scores.terms["headroom"][0] == MOST_WELCOME
 
 
 # --- the choice ----------------------------------------------------------------------------------------------------

@@ -32,6 +32,10 @@ _SLOPES = np.append(np.diff(_BEYOND), 0.0).astype(np.float32)
 _BEYOND = _BEYOND.astype(np.float32)
 
 
+MOST_WELCOME = 0.05
+"""Headroom is worth no more than this, so that what is only expected of others never makes up for load on the way."""
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
     """Weights of signals in a node's load and of terms in its score; `hot` is θ, the load that counts as too high.
@@ -201,8 +205,8 @@ def predictive(
 
     `own_use` u, of shape (nodes, signals), is what one rank is expected to add; as with all that is not seen yet, it is
     known only roughly. Overload is what the rank adds to it: what is there anyway is no reason against a node that has
-    room. With `filled` the same counts for the time when newcomers have taken what stays free: `headroom`, above 0 for
-    a rank that uses less than the newcomers whose place it takes.
+    room. With `filled` the same counts for the time when newcomers have taken what stays free: `headroom`, above 0, but
+    never above MOST_WELCOME, for a rank that uses less than the newcomers whose place it takes.
     `fragmentation` and `others` are weighed already.
     """
     variance = loads.sigma**2 + (UNCERTAINTY * own_use) ** 2
@@ -215,7 +219,7 @@ def predictive(
     if filled is not None:
         without, beside = loads.expected + filled.without, after + filled.beside
         growth = _growth(without, beside, variance + filled.variance, weights)
-        terms["headroom"] = -weights.headroom * growth
+        terms["headroom"] = np.minimum(-weights.headroom * growth, MOST_WELCOME)
     return _of({**terms, **others})
 
 

@@ -13,7 +13,7 @@ from loadstar.core.load import Signal
 from loadstar.core.newcomers import Newcomers, newcomers
 from loadstar.core.placement import Given, Placer
 from loadstar.core.resources import Resources, devices_of
-from loadstar.core.score import Filled, Weights, predictive
+from loadstar.core.score import MOST_WELCOME, Filled, Weights, predictive
 from loadstar.core.shape import Criteria
 from loadstar.core.snapshot import Snapshot
 from tests.builders import (
@@ -123,7 +123,7 @@ def test_a_node_that_newcomers_leave_calm_has_headroom_for_anybody() -> None:
 
 
 def test_a_rank_that_uses_half_of_its_gpus_leaves_newcomers_the_headroom_that_is_documented() -> None:
-    """Forecast 0.7, 2 of 8 GPUs asked of an empty node; newcomers would use 0.8 of all 8. It is worth as much as can be."""
+    """Forecast 0.7, 2 of 8 GPUs asked of an empty node; newcomers would use 0.8 of all 8: more than counts."""
     snapshot = make_snapshot(make_nodes(1))
     families = Families()
     half = np.full(len(SIGNALS), 0.5)

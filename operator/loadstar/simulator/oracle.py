@@ -1,4 +1,5 @@
-"""What could be had by knowing everything: no policy, but the mark to measure policies by."""
+"""What a greedy choice has of knowing everything about the jobs there are. A mark for policies, but no bound: it keeps
+no room for jobs to come, and one that does may be better."""
 
 import numpy as np
 

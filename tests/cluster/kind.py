@@ -25,14 +25,14 @@ from .kind_nodes import NodeContainers
 from .kubectl import KubectlError, kubectl
 from .nodes import gpu_labels
 from .processes import Identity
-from .state import claim, state_dir, state_root, wipe
+from .state import abandoned, claim, state_dir, wipe
 from .steps import StepFailed, run_logged, say
 
 IMAGES = ("operator", "trainer")
 GPU = "nvidia.com/gpu"
 _READY_SECONDS = 120
 _MARK = "LOADSTAR_KIND_CLUSTER"  # in the environment of everything that works on a cluster
-_OWNER = "kind-owner.json"
+_OWNER = "kind-owner.json"  # not that of other clusters, whose folder is all that they leave
 
 
 class KindCluster:
@@ -264,11 +264,9 @@ class KindCluster:
 
 def end_abandoned() -> None:
     """End the kind clusters whose owner died without ending them, as one does that is killed."""
-    for folder in sorted(state_root().iterdir()):
-        owner = Identity.read(folder / _OWNER)
-        if owner and not owner.alive():
-            say(f"Ending {folder.name}, which a killed run left …")
-            KindCluster(folder.name).down()
+    for folder in abandoned(_OWNER):
+        say(f"Ending {folder.name}, which a killed run left …")
+        KindCluster(folder.name).down()
 
 
 def _errors(log: Path) -> str:

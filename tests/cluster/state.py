@@ -1,6 +1,7 @@
 """The state of running test clusters: a folder for each, with kubeconfig, logs and recorded processes."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from .cache import cache_dir, remove
@@ -49,12 +50,18 @@ def wipe(folder: Path) -> None:
     remove(folder)
 
 
+def abandoned(owner_file: str = _OWNER) -> Iterator[Path]:
+    """The folders of clusters whose owner, named in this file of theirs, died without stopping them."""
+    for folder in sorted(state_root().iterdir()):
+        owner = Identity.read(folder / owner_file)
+        if owner and not owner.alive():
+            yield folder
+
+
 def wipe_abandoned() -> list[str]:
     """Wipe the clusters whose owner died without stopping them; returns their names."""
-    abandoned = []
-    for folder in sorted(state_root().iterdir()):
-        owner = Identity.read(folder / _OWNER)
-        if owner and not owner.alive():
-            wipe(folder)
-            abandoned.append(folder.name)
-    return abandoned
+    names = []
+    for folder in abandoned():
+        wipe(folder)
+        names.append(folder.name)
+    return names

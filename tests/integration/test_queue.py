@@ -92,11 +92,6 @@ class Queue:
             for it in items
         }
 
-    def versions(self) -> dict[str, str]:
-        """Changed by every write to a job."""
-        items = self.api.get(self.jobs)["items"]
-        return {it["metadata"]["name"]: it["metadata"]["resourceVersion"] for it in items}
-
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
@@ -253,11 +248,11 @@ def test_an_operator_that_starts_again_keeps_the_order_and_what_groups_have_used
     for name, group in (("more", hungry), ("yet-more", hungry), ("less", modest)):
         queue.apply_later(name, _NODE, scheduling=group)
     until(lambda: queue.order() == ["less", "more", "yet-more"], "those who used less come first")
-    before = at_rest(queue.versions)
+    before = at_rest(queue.statuses)
 
     site.operator.kill()
     site.operator.start()
     until(partial(_more_than, site, 0), "a cycle of the new one")
-    after = at_rest(queue.versions, seconds=4.0)
+    after = at_rest(queue.statuses, seconds=4.0)
     assert queue.order() == ["less", "more", "yet-more"]
     assert after["running"] == before["running"]

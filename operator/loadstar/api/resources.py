@@ -15,10 +15,10 @@ from pydantic_core import CoreSchema
 from loadstar.api.labels import GPU_RESOURCE
 from loadstar.api.quantities import byte_count, devices, millicores
 from loadstar.api.schema import VALIDATIONS, Rule, Wire
+from loadstar.core.devices import SHARED, VENDOR
 
 MOST_GPUS: Final = 64
-SHARED_GPU: Final = "nvidia.com/gpu.shared"
-_VENDOR: Final = "nvidia.com/"
+SHARED_GPU: Final = GPU_RESOURCE + SHARED
 _MIG: Final = "^nvidia[.]com/mig-[1-9][0-9]?g[.][1-9][0-9]{0,2}gb([.]me([.]all)?|[.]gfx|-me)?([.]shared)?$"
 """MIG instances as NVIDIA's device plugin names them: the profile, its + written as a dot, and .shared for replicas."""
 _MOST_NAMES: Final = 8
@@ -135,7 +135,7 @@ class ResourcesPerNode(Wire):
             "trainer.numNodes",
         ),
         Rule(
-            f"self.filter(name, name.startsWith('{_VENDOR}') && string(self[name]) != '0').size() <= 1",
+            f"self.filter(name, name.startsWith('{VENDOR}') && string(self[name]) != '0').size() <= 1",
             lambda r: len(r.parts) + bool(r.gpus) <= 1,
             f"a pod can use one kind of GPU only: ask for {GPU_RESOURCE} or for one part of a GPU, and remove the "
             "others",
@@ -185,7 +185,7 @@ def processes(resources: str) -> str:
 
 def on_cpu(resources: str) -> str:
     """CEL: whether neither GPUs nor a part of one are asked for."""
-    others = f"{resources}.exists(name, name.startsWith('{_VENDOR}') && name != '{GPU_RESOURCE}')"
+    others = f"{resources}.exists(name, name.startsWith('{VENDOR}') && name != '{GPU_RESOURCE}')"
     return f"('{GPU_RESOURCE}' in {resources} && !{_has_gpus(resources)} && !{others})"
 
 

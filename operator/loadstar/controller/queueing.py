@@ -107,8 +107,8 @@ class QueueWatch:
 
     def _sized(self, job: Job) -> Job:
         """The job with the size of its parts of GPUs, where nodes offer such."""
-        sizes = [self._offered()[kind] for kind, _ in job.request.devices if kind in self._offered()]
-        return replace(job, part=sizes[0]) if sizes else job
+        size = next((self._offered().get(kind) for kind, _ in job.request.devices), None)
+        return job if size is None else replace(job, part=size)
 
     def _offered(self) -> Mapping[str, float]:
         """The sizes of parts, worked out anew now and then."""

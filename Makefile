@@ -34,7 +34,7 @@ integration: $(VENV)/.ready ## Integration and fault tests on a real control pla
 	@$(PY) -m tests.stages integration
 
 e2e: $(VENV)/.ready ## End-to-end tests on kind clusters
-	@$(PY) -m tests.stages kind jobs e2e
+	@$(PY) -m tests.stages jobs e2e
 
 generate: $(VENV)/.ready ## Write the generated files anew: CRD, install.yaml, references
 	@$(PY) -m tests.generate

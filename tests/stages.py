@@ -62,8 +62,11 @@ def _module(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", *arguments)
 
 
-_ON_JOBS = tuple(f"tests/e2e/test_{what}.py" for what in ("data", "examples", "programs", "results"))
-"""End-to-end tests that ask what comes of jobs; the others ask what the operator decides, and watch every GPU."""
+_OF_JOBS = tuple(
+    f"tests/e2e/test_{what}.py"
+    for what in ("data", "examples", "monitoring", "programs", "refusals", "results")
+)
+"""End-to-end tests that ask what comes of jobs; the others ask what the operator decides. They take equally long."""
 
 
 def _but(files: Sequence[str]) -> tuple[str, ...]:
@@ -81,19 +84,18 @@ STAGES = (
     ),
     Stage("contracts", (("lint-imports",),)),
     Stage("unit", (_pytest("tests/unit", "tests/properties", "tests/contract", "tests/chart"),)),
-    # What engines and clusters leave behind is looked for on the whole machine: nobody else has containers then.
-    Stage("trainer", (_module("tests.trainer"),), after="kind"),
+    Stage("trainer", (_module("tests.trainer"),), after="engine"),
     Stage(
         "integration",
         (_pytest("tests/integration", "tests/faults", "-m", "not kind and not engine"),),
         lane="control plane",
     ),
+    # What engines and clusters leave behind is looked for on the whole machine: nobody else has containers then.
     Stage(
         "engine", (_pytest("tests/cluster", "tests/integration", "-m", "engine and not kind"),), lane="kind"
     ),
-    Stage("kind", (_pytest("tests/integration", "-m", "kind"),), lane="kind"),
-    Stage("jobs", (_pytest(*_ON_JOBS),), lane="kind", cluster="-jobs"),
-    Stage("e2e", (_pytest("tests/e2e", *_but(_ON_JOBS)),), lane="e2e", after="kind"),
+    Stage("jobs", (_pytest("tests/integration", *_OF_JOBS, "-m", "kind"),), lane="kind", cluster="-jobs"),
+    Stage("e2e", (_pytest("tests/e2e", *_but(_OF_JOBS)),), lane="e2e", after="engine"),
 )
 _POLITE = ("checks", "control plane")
 _EXISTING = "LOADSTAR_KUBECONFIG"

@@ -1,13 +1,10 @@
-"""The full cluster of the harness: what tests rely on when they run on it, and that it goes without a trace."""
+"""The full cluster of the harness: what tests rely on when they run on it."""
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -15,9 +12,8 @@ import pytest
 import yaml
 
 from tests.cluster.engine import engine
-from tests.cluster.engine.footprint import appeared, footprint
 from tests.cluster.images import image
-from tests.cluster.kind import GPU, KindCluster, end_abandoned
+from tests.cluster.kind import GPU, KindCluster
 from tests.cluster.kind_nodes import NodeContainers
 from tests.cluster.kubectl import KubectlError
 
@@ -35,14 +31,6 @@ def space(own_kind_cluster: KindCluster) -> Iterator[str]:
     own_kind_cluster.kubectl("create", "namespace", name)
     yield name
     own_kind_cluster.kubectl("delete", "namespace", name, "--wait=false")
-
-
-@pytest.fixture
-def other(own_kind_cluster: KindCluster) -> Iterator[KindCluster]:
-    """A second cluster of one node beside the tests' own, for which the engine stays; ended after the test."""
-    cluster = KindCluster(f"other-{uuid4().hex[:6]}", workers=0)
-    yield cluster
-    cluster.down()
 
 
 def _pod(name: str, node: str, command: list[str]) -> dict[str, Any]:
@@ -157,63 +145,6 @@ def test_an_image_that_a_node_holds_is_recognised(own_kind_cluster: KindCluster)
     held = {node: nodes.holds(node, archive) for node in nodes.all()}
     workers = own_kind_cluster.worker_names()
     assert held == {node: node in workers for node in nodes.all()}  # the control plane gets no images
-
-
-@dataclass(frozen=True)
-class Life:
-    """What was seen of a bare cluster that was started and ended while KUBECONFIG named another file."""
-
-    answer: str
-    """Its API server's word on itself, while it ran."""
-    decoy_written: bool
-    left: dict[str, set[str]]
-    folder_left: bool
-
-
-@pytest.fixture(scope="module")
-def life(own_kind_cluster: KindCluster) -> Iterator[Life]:
-    """One whole life of a cluster, for all tests that look at it."""
-    cluster = KindCluster(f"other-{uuid4().hex[:6]}", workers=0)
-    decoy = cluster.folder.parent / f"{cluster.name}-decoy"
-    try:
-        with pytest.MonkeyPatch.context() as environment:
-            environment.setenv("KUBECONFIG", str(decoy))
-            before = footprint()
-            cluster.start()
-            answer = cluster.kubectl("get", "--raw=/readyz")
-            cluster.down()
-        yield Life(answer, decoy.exists(), appeared(before, footprint()), cluster.folder.exists())
-    finally:
-        cluster.down()
-        decoy.unlink(missing_ok=True)
-
-
-def test_the_kubeconfig_of_the_user_is_not_touched(life: Life) -> None:
-    assert life.answer == "ok"
-    assert not life.decoy_written
-
-
-def test_an_ended_cluster_leaves_nothing_on_the_machine(life: Life) -> None:
-    assert life.left == {}
-    assert not life.folder_left
-
-
-def test_a_cluster_whose_owner_was_killed_while_it_started_is_ended(other: KindCluster) -> None:
-    before = footprint()
-    start = "from tests.cluster.kind import KindCluster; from tests.cluster.processes import Identity\n"
-    start += f"KindCluster({other.name!r}, workers=0, owner=Identity.of_this_process()).start()"
-    with subprocess.Popen([sys.executable, "-c", start]) as starter:
-        _until(lambda: (it := engine.current()) is not None and NodeContainers(other.name, it).running())
-        os.kill(starter.pid, signal.SIGKILL)
-    end_abandoned()
-    assert appeared(before, footprint()) == {}
-    assert not other.folder.exists()
-
-
-def test_down_without_a_cluster_does_nothing(other: KindCluster) -> None:
-    before = footprint()
-    other.down()
-    assert appeared(before, footprint()) == {}
 
 
 def _docker(*arguments: str) -> None:

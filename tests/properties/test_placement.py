@@ -2,19 +2,23 @@
 
 import random
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from loadstar.core.commitments import expected_use
+from loadstar.core.families import Families
 from loadstar.core.forecast import SIGNALS
 from loadstar.core.jobs import Job, Placement, Policy, Scheduling
-from loadstar.core.placement import Unplaceable
+from loadstar.core.newcomers import Newcomers, newcomers
+from loadstar.core.placement import Given, Placer, Unplaceable
 from loadstar.core.plan import Loads, Offer, Turn, plan
 from loadstar.core.resources import Resources
-from loadstar.core.score import MOST_WELCOME, Filled, predictive
+from loadstar.core.score import predictive
+from loadstar.core.shape import Criteria
 from loadstar.core.snapshot import Node
 from tests.builders import (
     GPU_ONLY,
@@ -24,9 +28,11 @@ from tests.builders import (
     make_loads,
     make_node,
     make_node_loads,
+    make_nodes,
     make_request,
     make_snapshot,
 )
+from tests.queueing import make_running
 
 HOUR = 3600.0
 SHARE = st.floats(0.0, 1.0)
@@ -131,44 +137,64 @@ def test_the_score_is_bounded_and_never_better_for_more_load(
     assert np.allclose(scores.total, sum(scores.terms.values()))
 
 
-@given(SHARE, SHARE, st.floats(0.0, 1.0), st.floats(0.0, 0.8), st.floats(0.0, 0.8), SHARE)
-def test_headroom_is_never_better_for_more_load_where_the_rank_uses_no_less_than_newcomers(
-    low: float, high: float, band: float, more: float, displaced: float, coming: float
+@given(
+    *(SHARE, SHARE, st.integers(0, 4), st.integers(1, 4)),
+    *(st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(0.0, 0.1), st.floats(0.0, 0.5)),
+)
+def test_of_two_nodes_with_the_same_jobs_nobody_goes_to_the_one_with_more_load(
+    low: float,
+    high: float,
+    held: int,
+    asked: int,
+    used_by_them: float,
+    used_by_it: float,
+    band: float,
+    usual: float,
 ) -> None:
-    loads = make_node_loads(sorted([low, high]), band=[band, band])
-    terms = predictive(
-        loads, _all(displaced + more), np.zeros(2), GPU_ONLY, {}, _filled(coming, displaced)
-    ).terms
-    assert terms["headroom"][0] >= terms["headroom"][1] - 1e-6
+    """Whatever a job is known to use, whatever newcomers are like, and whatever else is usual there."""
+    assume(abs(high - low) > 0.01)
+    families, nodes = Families(), make_nodes(2)
+    for family, use in (("theirs", used_by_them), ("its", used_by_it)):
+        for _ in range(50):
+            families.learn_use(family, np.full(len(SIGNALS), use))
+    request = make_request(held, cpu=8000 * held)
+    gangs = [make_running(it.name, [it.name], job_request=request, job_family="theirs") for it in nodes]
+    snapshot = make_snapshot(nodes, {it.name: request for it in nodes} if held else {})
+    background = np.full((2, len(SIGNALS)), usual)
+    coming = newcomers(gangs if held else [], snapshot, families, background)
+    criteria = Criteria(GPU_ONLY, newcomers=coming)
+    expected = _Known(make_node_loads([high, low], band=[band, band]), snapshot, families)
+    job = make_job(request=make_request(asked, cpu=8000 * asked), family="its")
+    outcome = Placer(snapshot, expected, criteria, NOW).place(job)
+    assert isinstance(outcome, Placement)
+    assert outcome.ranks[0].node == ("node-1" if low < high else "node-0")
 
 
-@given(SHARE, SHARE, st.floats(0.0, 1.0), st.floats(0.0, 0.8), st.floats(0.0, 0.8), SHARE)
-def test_no_score_is_better_for_more_load_by_more_than_a_light_rank_is_welcome(
-    low: float, high: float, band: float, own_use: float, displaced: float, coming: float
-) -> None:
-    loads = make_node_loads(sorted([low, high]), band=[band, band])
-    total = predictive(loads, _all(own_use), np.zeros(2), GPU_ONLY, {}, _filled(coming, displaced)).total
-    assert total[0] >= total[1] - MOST_WELCOME - 1e-6
+@dataclass(frozen=True, slots=True)
+class _Known(Given):
+    """Loads that are given, of jobs whose families are known."""
+
+    families: Families
+
+    def own_use(self, job: Job) -> NDArray[np.float64]:
+        return expected_use(job.request, self.snapshot, self.families.use(job.family))
 
 
-@given(SHARE, st.floats(0.0, 1.0), st.floats(0.0, 0.8), st.floats(0.0, 0.8), SHARE)
+@given(SHARE, SHARE, st.floats(0.0, 2.0), st.integers(1, 8), st.integers(0, 8))
 def test_headroom_is_worth_no_more_than_the_difference_of_the_rank_to_the_newcomers_it_displaces(
-    load: float, band: float, own_use: float, displaced: float, coming: float
+    held: float, own_use: float, coming: float, asked: int, more: int
 ) -> None:
-    loads = make_node_loads([load, load], band=[band, band])
-    terms = predictive(loads, _all(own_use), np.zeros(2), GPU_ONLY, {}, _filled(coming, displaced)).terms
-    assert abs(terms["headroom"][0]) <= abs(own_use - displaced) + 1e-6
-    assert terms["headroom"][0] <= MOST_WELCOME
-    assert terms["headroom"][0] * (displaced - own_use) >= -1e-6, "it is above 0 for a lighter rank alone"
+    free = min(asked + more, 8)
+    some = Newcomers(_all(coming), np.full(2, 8.0), _all(held))
+    shares = np.full(2, free / 8), np.full(2, asked / 8)
+    found = some.headroom(np.arange(2), *shares, _all(own_use), GPU_ONLY)
+    displaced = coming * asked / 8
+    assert abs(found[0]) <= abs(own_use - displaced) + 1e-6
+    assert found[0] * (displaced - own_use) >= -1e-6, "it is above 0 for a lighter rank alone"
 
 
 def _all(value: float) -> NDArray[np.float64]:
     return np.full((2, len(SIGNALS)), value)
-
-
-def _filled(coming: float, displaced: float) -> Filled:
-    """Newcomers who add `coming` beside a rank, and in its place as much more as it displaces."""
-    return Filled(_all(coming + displaced), _all(coming), _all(0.01 * coming))
 
 
 @given(clusters(), queues())

@@ -176,6 +176,7 @@ def assemble(
         clock=time.time,
         observe=metrics.sampled,
         families=gangs.families,
+        background=gangs.background,
         levels=settings.topology_levels,
     )
     books = QueueWatch(

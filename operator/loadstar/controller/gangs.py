@@ -7,6 +7,7 @@ from loadstar.controller import capacity
 from loadstar.controller.board import Board
 from loadstar.controller.caches import Caches, Key
 from loadstar.core.attribution import Attribution
+from loadstar.core.background import Background
 from loadstar.core.commitments import COLUMNS, Commitment, committed
 from loadstar.core.families import Families
 from loadstar.core.hindsight import Figures, Record, Round, learn
@@ -27,7 +28,8 @@ class GangWatch:
     board: Board
     clock: Callable[[], float]
     families: Families = field(default_factory=Families)
-    """What is learned of families of jobs; shared with whoever plans."""
+    """What is learned of families of jobs and, in `background`, of nodes; shared with whoever plans."""
+    background: Background = field(default_factory=Background)
     _ledger: Ledger = field(init=False)
     _attribution: Attribution = field(init=False)
     _record: Record = field(default_factory=Record)
@@ -61,6 +63,7 @@ class GangWatch:
         snapshot = capacity.snapshot(self.caches, self.board.assumed(self.caches))
         forecast = loads.forecaster.forecast(snapshot.names, Scheduling().horizon, now)
         self._attribution.observe(forecast.current, forecast.age, snapshot, now)
+        self.background.observe(self._ledger, forecast.current, forecast.age, snapshot, now)
         allocated = snapshot.allocated_share()[:, COLUMNS]
         none = committed((), snapshot, now)
         combined = combine(forecast, none, allocated, 0.0, loads.freshness, loads.weights)

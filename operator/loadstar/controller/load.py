@@ -10,6 +10,7 @@ from loadstar.clients.series import NodeNames
 from loadstar.controller.caches import Caches
 from loadstar.controller.vitals import VitalSigns
 from loadstar.core import demand
+from loadstar.core.background import Background
 from loadstar.core.families import Families
 from loadstar.core.forecast import Forecaster
 from loadstar.core.fragmentation import Fragmentation
@@ -44,6 +45,8 @@ class LoadWatch:
     forecaster: Forecaster = field(default_factory=Forecaster)
     families: Families = field(default_factory=Families)
     """What is learned of families of jobs, by whoever learns it."""
+    background: Background = field(default_factory=Background)
+    """What nodes are loaded by besides jobs, learned by the same."""
     levels: tuple[str, ...] = ()
     """Node labels of the topology, nearest first."""
     health: MetricsHealth = NOT_CONFIGURED
@@ -61,6 +64,7 @@ class LoadWatch:
             self.weights,
             self.health,
             self.families,
+            self.background,
             self._usual(),
             self.levels,
         )

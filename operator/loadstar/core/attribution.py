@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from loadstar.core.commitments import COLUMNS, FADE_SECONDS, RAMP_SECONDS, UNCERTAINTY
 from loadstar.core.families import PRIOR_JOBS, Families
+from loadstar.core.fleet import carried
 from loadstar.core.forecast import SIGNALS
 from loadstar.core.ledger import Gang, Ledger, Watched
 from loadstar.core.load import Signal
@@ -80,15 +81,10 @@ class Attribution:
 
     def _align(self, names: tuple[str, ...]) -> None:
         """Have a row for each node of a snapshot; those that are new show nothing by themselves."""
-        if names == self._names:
-            return
-        rows = {name: row for row, name in enumerate(self._names)}
-        kept = [(row, rows[name]) for row, name in enumerate(names) if name in rows]
-        own, newest = np.zeros((len(names), len(SIGNALS))), np.zeros((len(names), len(SIGNALS)))
-        if kept:
-            here, there = np.array(kept).T
-            own[here], newest[here] = self._own[there], self._newest[there]
-        self._names, self._own, self._newest = names, own, newest
+        if names != self._names:
+            self._own = carried(self._own, self._names, names)
+            self._newest = carried(self._newest, self._names, names)
+            self._names = names
 
     def _fading(self, at: Array, snapshot: Snapshot) -> Mask:
         """Where samples may still show a gang that ended."""

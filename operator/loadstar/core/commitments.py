@@ -21,7 +21,7 @@ from loadstar.core.families import EXPECTED, LAG_SECONDS, Families
 from loadstar.core.forecast import SIGNALS
 from loadstar.core.load import Signal
 from loadstar.core.resources import Resources
-from loadstar.core.snapshot import CPU, GPUS, MEMORY, Snapshot
+from loadstar.core.snapshot import CPU, GPUS, MEMORY, Rows, Snapshot
 
 Array = NDArray[np.float64]
 
@@ -88,12 +88,28 @@ def expires_at(decided_at: float, lag: float) -> float:
     return decided_at + lag + RAMP_SECONDS + WINDOW_SECONDS
 
 
-def expected_use(request: Resources, snapshot: Snapshot, use: Array = EXPECTED) -> Array:
-    """û of one rank on every node, as a share of the node per signal; shape (nodes, signals).
+def expected_use(
+    request: Resources, snapshot: Snapshot, use: Array = EXPECTED, rows: Rows | slice = slice(None)
+) -> Array:
+    """û of one rank on each of these nodes, as a share of the node per signal; shape (nodes, signals).
 
     `use` is the family's share of the request.
     """
-    return np.asarray(use * snapshot.share_of(request)[:, COLUMNS])
+    return np.asarray(use * snapshot.share_of(request, rows)[:, COLUMNS])
+
+
+def use_by_node(ranks: Iterable[tuple[str, Resources, str]], snapshot: Snapshot, families: Families) -> Array:
+    """û of all these ranks (node, request, family) together, as a share of each node; shape (nodes, signals)."""
+    total = np.zeros((len(snapshot.names), len(SIGNALS)))
+    here = [
+        (row, request, family) for node, request, family in ranks if (row := snapshot.row(node)) is not None
+    ]
+    if here:
+        rows = np.array([row for row, _, _ in here], dtype=np.intp)
+        known = {family: families.use(family) for family in {family for _, _, family in here}}
+        shares = snapshot.shares(rows, [request for _, request, _ in here])[:, COLUMNS]
+        np.add.at(total, rows, np.array([known[family] for _, _, family in here]) * shares)
+    return total
 
 
 def committed(

@@ -4,7 +4,7 @@ Rows are nodes in the order of their names. Columns are CPU (millicores), memory
 each other device that any node offers, in the order of their names.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -178,6 +178,17 @@ class Fleet:
         for kind, column in self.columns.items():
             offered += self.allocatable[:, column] * self.parts(kind)
         return offered
+
+
+def carried(values: NDArray[np.float64], before: Sequence[str], now: Sequence[str]) -> NDArray[np.float64]:
+    """`values` of the nodes `before`, a row each, as rows of the nodes `now`; 0 for those that are new."""
+    rows = {name: row for row, name in enumerate(before)}
+    kept = [(row, rows[name]) for row, name in enumerate(now) if name in rows]
+    moved = np.zeros((len(now), *values.shape[1:]))
+    if kept:
+        here, there = np.array(kept).T
+        moved[here] = values[there]
+    return moved
 
 
 def _mask(rows: Iterable[bool]) -> Mask:

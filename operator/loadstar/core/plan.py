@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from loadstar.core.ahead import Ahead
 from loadstar.core.backfill import Promises
+from loadstar.core.background import Background
 from loadstar.core.commitments import Commitment
 from loadstar.core.draining import Array, occupy, whole_in
 from loadstar.core.durations import Durations
@@ -14,7 +15,7 @@ from loadstar.core.fleet import Mask
 from loadstar.core.fragmentation import Fragmentation
 from loadstar.core.jobs import Job, Placement, Policy, Scheduling
 from loadstar.core.load import FreshnessPolicy
-from loadstar.core.newcomers import newcomers
+from loadstar.core.newcomers import Newcomers, newcomers
 from loadstar.core.placement import Placer
 from loadstar.core.preemption import Eviction
 from loadstar.core.queue import Line, Order
@@ -62,6 +63,7 @@ class Loads:
     weights: Weights
     health: MetricsHealth
     families: Families = field(default_factory=Families)
+    background: Background = field(default_factory=Background)
     fragmentation: Fragmentation | None = None
     levels: tuple[str, ...] = ()
 
@@ -109,12 +111,14 @@ def plan(
     queues = replace(queues, running=running)
     view = LoadView.begin(snapshot, loads, commitments, now)
     whole = whole_in(snapshot, queues.running, queues.durations, now)
-    coming = newcomers(queues.running, snapshot, loads.families)
+    background = loads.background.of(snapshot.names)
+    coming = newcomers(queues.running, snapshot, loads.families, background)
     criteria = Criteria(loads.weights, loads.fragmentation, loads.levels, whole, coming)
     cycle = _Cycle(
         queues=queues,
         placer=Placer(snapshot, view, criteria, now),
         whole_in=whole,
+        newcomers=coming,
         view=view,
         ahead=Ahead(
             snapshot, queues.running, queues.durations, queues.promises, queues.order, queues.ran, now
@@ -150,6 +154,7 @@ class _Cycle:
     queues: Queues
     placer: Placer
     whole_in: Array
+    newcomers: Newcomers
     view: LoadView
     ahead: Ahead
     allowance: Allowance
@@ -186,6 +191,7 @@ class _Cycle:
         """What is placed is assumed at once: its devices are taken, its load is committed."""
         self.placer.assume(job, placement)
         occupy(self.whole_in, self.placer.snapshot, job, placement, self.queues.durations)
+        self.newcomers.occupy(job, placement, self.placer.snapshot, self.view.known.families)
         self.ahead.placed(job, placement)
         self.allowance.take(job)
         if job.scheduling.policy is Policy.ROUND_ROBIN:

@@ -32,17 +32,13 @@ _SLOPES = np.append(np.diff(_BEYOND), 0.0).astype(np.float32)
 _BEYOND = _BEYOND.astype(np.float32)
 
 
-MOST_WELCOME = 0.05
-"""Headroom is worth no more than this, so that what is only expected of others never makes up for load on the way."""
-
-
 @dataclass(frozen=True, slots=True)
 class Weights:
     """Weights of signals in a node's load and of terms in its score; `hot` is θ, the load that counts as too high.
 
     The overload term alone is flat below θ, so that any two calm nodes would tie; the load term ranks those too. It is
     small: a calm node is no better for being calmer, but spreading jobs for it leaves no node free for large ones.
-    `headroom` is overload's at the time when newcomers have taken what stays free.
+    `headroom` is overload's at the time when newcomers have taken what stays free (core/newcomers.py).
     `fragmentation` and `drain` are weights in a full cluster; they go with the fourth power of the share of GPUs that
     are taken.
     """
@@ -181,50 +177,31 @@ def _of(terms: Mapping[str, Array]) -> Scores:
     return Scores(total=np.asarray(total), terms=terms)
 
 
-@dataclass(frozen=True, slots=True)
-class Filled:
-    """What newcomers would add to nodes, shape (nodes, signals): to all that is free now, and to what the rank leaves.
-
-    `variance` is that of the former.
-    """
-
-    without: Array
-    beside: Array
-    variance: Array
-
-
 def predictive(
     loads: NodeLoads,
     own_use: Array,
     fragmentation: Array,
     weights: Weights,
     others: Mapping[str, Array] = MappingProxyType({}),
-    filled: Filled | None = None,
 ) -> Scores:
     """-Σ_s w_s·(E[(L_s + u_s - θ)⁺] - E[(L_s - θ)⁺]) - w·L - `fragmentation` + `others`: the terms and their sum.
 
     `own_use` u, of shape (nodes, signals), is what one rank is expected to add; as with all that is not seen yet, it is
     known only roughly. Overload is what the rank adds to it: what is there anyway is no reason against a node that has
-    room. With `filled` the same counts for the time when newcomers have taken what stays free: `headroom`, above 0, but
-    never above MOST_WELCOME, for a rank that uses less than the newcomers whose place it takes.
-    `fragmentation` and `others` are weighed already.
+    room. `fragmentation` and `others`, which no load changes, are weighed already.
     """
     variance = loads.sigma**2 + (UNCERTAINTY * own_use) ** 2
     after = loads.expected + own_use
     terms = {
-        "overload": -weights.overload * _growth(loads.expected, after, variance, weights),
+        "overload": -weights.overload * excess_growth(loads.expected, after, variance, weights),
         "load": -weights.load * (loads.forecast + _weighted(own_use, weights.of_signals)),
         "fragmentation": -fragmentation,
     }
-    if filled is not None:
-        without, beside = loads.expected + filled.without, after + filled.beside
-        growth = _growth(without, beside, variance + filled.variance, weights)
-        terms["headroom"] = np.minimum(-weights.headroom * growth, MOST_WELCOME)
     return _of({**terms, **others})
 
 
-def _growth(before: Array, after: Array, variance: Array, weights: Weights) -> Array:
-    """By how much the expected excess over θ grows, of all signals by their weights.
+def excess_growth(before: Array, after: Array, variance: Array, weights: Weights) -> Array:
+    """By how much the expected excess over θ grows, of all signals by their weights; shape (nodes,).
 
     Where `after` is not below `before` it is never less for more load.
     """

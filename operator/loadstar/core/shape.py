@@ -10,7 +10,7 @@ from loadstar.core import devices, filters, ranking, score
 from loadstar.core.fragmentation import MILLI, Ask, Fragmentation
 from loadstar.core.jobs import Job, Policy
 from loadstar.core.newcomers import Newcomers
-from loadstar.core.score import Filled, NodeLoads, Scores, Weights
+from loadstar.core.score import NodeLoads, Scores, Weights
 from loadstar.core.snapshot import CPU, GPUS, MEMORY, Mask, Rows, Snapshot
 from loadstar.core.view import Expected
 
@@ -33,7 +33,8 @@ class Criteria:
     Without `fragmentation` (the usual requests of this cluster) what stays free on a node stands for it. `levels` are
     labels of the topology, nearest first: a gang that wishes nothing else is kept together on the first one that any
     node has. `whole_in` are the seconds until all of a node's GPUs are expected to be free, 0 where they are; it is
-    read anew for nodes that changed. `newcomers` are what is expected on GPUs that stay free. None: nobody knows.
+    read anew for nodes that changed, as is what `newcomers` expects of nodes when their GPUs are taken. None: nobody
+    knows.
     """
 
     weights: Weights
@@ -135,8 +136,10 @@ class Shape:
                 if self._criteria.whole_in is not None and self._job.request.gpus:
                     others["drain"] = -weights.drain * self._crowding * self._drained(rows)
                 fragmentation = weights.fragmentation * self._crowding * self._fragmentation(rows)
-                own, filled = self._own_use[rows], self._filled(rows)
-                return score.predictive(loads, own, fragmentation, weights, others, filled)
+                own_use = self._own_use[rows]
+                if self._criteria.newcomers is not None:
+                    others["headroom"] = self._headroom(self._criteria.newcomers, rows, own_use)
+                return score.predictive(loads, own_use, fragmentation, weights, others)
             case Policy.FEEDBACK:
                 return score.plain_feedback(loads)
             case Policy.LEAST_LOADED:
@@ -159,12 +162,10 @@ class Shape:
         lost = np.clip(growth / self._largest, -1.0, 1.0)
         return np.asarray(np.round((lost + self._left_free(rows)) / 2, 9))
 
-    def _filled(self, rows: Rows) -> Filled | None:
-        """The load that newcomers would bring to these nodes."""
-        newcomers = self._criteria.newcomers
-        if newcomers is None:
-            return None
-        return newcomers.filled(rows, self._snapshot.free_share(rows), self._gpu_share[rows])
+    def _headroom(self, newcomers: Newcomers, rows: Rows, own_use: Array) -> Array:
+        """What a rank makes of these nodes for those who come after it."""
+        free, asked = self._snapshot.free_share(rows), self._gpu_share[rows]
+        return newcomers.headroom(rows, free, asked, own_use, self._criteria.weights)
 
     def _drained(self, rows: Some) -> Array:
         """How near each node is to being whole, 1 where it is; 0 for a rank that takes all of its GPUs."""

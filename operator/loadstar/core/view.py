@@ -124,7 +124,7 @@ class LoadView:
 
     def assume(self, job: Job, rows: Rows) -> Undo:
         """See Expected. Takes nothing from the snapshot: that is the caller's, and tells this view what changed."""
-        uses = self.known.families.use(job.family) * self.snapshot.share_of(job.request, rows)[:, COLUMNS]
+        uses = expected_use(job.request, self.snapshot, self.known.families.use(job.family), rows)
         variances = (UNCERTAINTY * uses) ** 2
         before = self.committed.coming[rows], self.committed.variance[rows]
         places = rows.tolist()

@@ -69,17 +69,18 @@ class Predictive:
         self._ended: list[tuple[Job, Placement, float]] = []
 
     def scraped(self, view: View) -> None:
-        """The nodes' newest samples go to the forecaster, and tell what families of jobs use."""
+        """The nodes' newest samples go to the forecaster, and tell what families of jobs use and what else is there."""
         if not view.history.shown:
             return
         self._forecaster.observe(self._samples(view))
         self._follow(view.now)
+        newest = np.full((len(self._snapshot.names), len(SIGNALS)), np.nan)
+        for signal in self._signals:
+            newest[:, SIGNALS.index(signal)] = view.history.last(signal)
+        age = np.full(newest.shape, view.now - view.sampled_at)
         if self._parts.families:
-            newest = np.full((len(self._snapshot.names), len(SIGNALS)), np.nan)
-            for signal in self._signals:
-                newest[:, SIGNALS.index(signal)] = view.history.last(signal)
-            age = np.full(newest.shape, view.now - view.sampled_at)
             self._attribution.observe(newest, age, self._snapshot, view.now)
+        self._loads.background.observe(self._ledger, newest, age, self._snapshot, view.now)
 
     def _samples(self, view: View) -> Samples:
         def of(signal: Signal) -> dict[str, Sample]:

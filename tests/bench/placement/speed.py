@@ -84,7 +84,8 @@ class Cluster:
         """What a placement is judged by."""
         snapshot, running = self.snapshot(), self.queues().running
         whole = whole_in(snapshot, running, Durations(), NOW)
-        coming = newcomers(running, snapshot, self.loads.families)
+        background = self.loads.background.of(snapshot.names)
+        coming = newcomers(running, snapshot, self.loads.families, background)
         return Criteria(WEIGHTS, self.loads.fragmentation, levels, whole, coming)
 
     def queues(self) -> Queues:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.cache import cache_dir, once, remove
+from tests.cluster.cache import cache_dir, locked, once, remove
 from tests.cluster.kind_nodes import contents
 from tests.cluster.steps import StepFailed, run_logged, say
 
@@ -85,9 +85,15 @@ def _store(node_image: str, archives: Sequence[Path], environment: Mapping[str, 
                 raise
             say(f"The older store does not serve as a ground, once more from none. {failed}")
             once(store, lambda target: _build(target, (), node_image, images, environment))
-        for older in _oldest_first(store.parent)[:-2]:  # two, as two checkouts may take turns
-            remove(older)
+        remove_all_but(2, store.parent)  # as two checkouts may take turns
     return store
+
+
+def remove_all_but(newest: int, stores: Path) -> None:
+    """Remove the older stores of a folder; clusters that start side by side may all be about to."""
+    with locked(stores / ".removing.lock"):
+        for older in _oldest_first(stores)[:-newest]:
+            remove(older)
 
 
 def _identity(image: str, environment: Mapping[str, str]) -> str:

@@ -1,11 +1,14 @@
 """Data of one's own on a real cluster: from a claim and from a ConfigMap, and the curves that come back."""
 
 import json
+import os
+import shutil
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.jobs import Jobs, iris_job
-from tests.e2e.volumes import MOUNT, make_claim, run_on_claim
+from tests.e2e.volumes import MOUNT, copy_to_claim, make_claim, run_on_claim
 from tests.examples import job_of, named
 
 pytestmark = pytest.mark.kind
@@ -33,6 +36,9 @@ write("t10k-labels-idx1-ubyte", target[1500:])
 """
 """1797 small digits in MNIST's files and size."""
 
+REAL_MNIST = "LOADSTAR_MNIST"
+"""Names the folder with MNIST's own four files, which are not part of this project."""
+
 SMALL_TABLE = f"""
 rows = "".join(f"{{i}},{{-i}},{{i % 2}}\\n" for i in range(60))
 open("{MOUNT}/data.csv", "w").write("a,b,kind\\n" + rows)
@@ -54,6 +60,20 @@ def test_the_mnist_example_learns_from_idx_files_on_a_claim(jobs: Jobs) -> None:
     status = jobs.wait_for_phase("mnist-cnn", "Succeeded", seconds=240)
     assert status["accuracy"] == jobs.record("mnist-cnn")["accuracy"]
     assert float(status["accuracy"]) >= 0.9
+
+
+@pytest.mark.skipif(
+    REAL_MNIST not in os.environ,
+    reason=f"{REAL_MNIST} names no folder with MNIST's own files; docs/training.md says where they are",
+)
+def test_of_the_real_mnist_99_digits_of_100_are_read(jobs: Jobs, tmp_path: Path) -> None:
+    shutil.copytree(os.environ[REAL_MNIST], tmp_path / "mnist")
+    make_claim(jobs, "mnist")
+    copy_to_claim(jobs, "mnist", tmp_path)
+    jobs.apply_file(named("mnist-cnn"))
+    status = jobs.wait_for_phase("mnist-cnn", "Succeeded", seconds=1800)
+    assert status["accuracy"] == jobs.record("mnist-cnn")["accuracy"]
+    assert float(status["accuracy"]) >= 0.99
 
 
 def test_a_job_waits_for_its_claim_and_says_so(jobs: Jobs) -> None:

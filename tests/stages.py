@@ -84,6 +84,7 @@ STAGES = (
     ),
     Stage("contracts", (("lint-imports",),)),
     Stage("unit", (_pytest("tests/unit", "tests/properties", "tests/contract", "tests/chart"),)),
+    Stage("images", (_pytest("tests/integration", "-m", "engine and not kind"),), after="engine"),
     Stage("trainer", (_module("tests.trainer"),), after="engine"),
     Stage(
         "integration",
@@ -91,9 +92,7 @@ STAGES = (
         lane="control plane",
     ),
     # What engines and clusters leave behind is looked for on the whole machine: nobody else has containers then.
-    Stage(
-        "engine", (_pytest("tests/cluster", "tests/integration", "-m", "engine and not kind"),), lane="kind"
-    ),
+    Stage("engine", (_pytest("tests/cluster"),), lane="kind"),
     Stage("jobs", (_pytest("tests/integration", *_OF_JOBS, "-m", "kind"),), lane="kind", cluster="-jobs"),
     Stage("e2e", (_pytest("tests/e2e", *_but(_OF_JOBS)),), lane="e2e", after="engine"),
 )

@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -18,6 +17,7 @@ from tests.cluster.engine import engine
 from tests.cluster.engine.footprint import appeared, footprint
 from tests.cluster.kind import KindCluster, end_abandoned
 from tests.cluster.kind_nodes import NodeContainers
+from tests.integration.inventory import until
 
 pytestmark = pytest.mark.engine
 
@@ -80,7 +80,11 @@ def test_a_cluster_whose_owner_was_killed_while_it_started_is_ended(other: KindC
     start = "from tests.cluster.kind import KindCluster; from tests.cluster.processes import Identity\n"
     start += f"KindCluster({other.name!r}, workers=0, owner=Identity.of_this_process()).start()"
     with subprocess.Popen([sys.executable, "-c", start]) as starter:
-        _until(lambda: (it := engine.current()) is not None and NodeContainers(other.name, it).running())
+        until(
+            lambda: (it := engine.current()) is not None and NodeContainers(other.name, it).running(),
+            "its nodes' containers",
+            seconds=90.0,
+        )
         os.kill(starter.pid, signal.SIGKILL)
     end_abandoned()
     assert appeared(before, footprint()) == {}
@@ -91,10 +95,3 @@ def test_down_without_a_cluster_does_nothing(other: KindCluster) -> None:
     before = _before()
     other.down()
     assert appeared(before, footprint()) == {}
-
-
-def _until(condition: Callable[[], object], seconds: float = 90.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not so after {seconds:.0f} s"
-        time.sleep(0.2)

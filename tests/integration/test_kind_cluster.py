@@ -3,8 +3,8 @@
 import json
 import os
 import subprocess
-import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ from tests.cluster.images import image
 from tests.cluster.kind import GPU, KindCluster
 from tests.cluster.kind_nodes import NodeContainers
 from tests.cluster.kubectl import KubectlError
+from tests.integration.inventory import until
 
 pytestmark = pytest.mark.kind
 
@@ -91,7 +92,7 @@ def test_pods_reach_each_other_across_nodes_by_address_service_and_name(
     address = _get(own_kind_cluster, "--namespace", space, "pod", "server")["status"]["podIP"]
     cluster_ip = _get(own_kind_cluster, "--namespace", space, "service", "web")["spec"]["clusterIP"]
     for url in (f"http://{address}:8080", f"http://{cluster_ip}", f"http://web.{space}.svc.cluster.local"):
-        _until(lambda url=url: _answers(own_kind_cluster, space, url), seconds=30.0)
+        until(partial(_answers, own_kind_cluster, space, url), f"an answer of {url}", seconds=30.0)
 
 
 def _on_claim(pod: dict[str, Any]) -> dict[str, Any]:
@@ -132,9 +133,9 @@ def test_the_gpus_are_there_again_after_a_kubelet_restart(own_kind_cluster: Kind
     node = own_kind_cluster.worker_names()[0]
     before = _heartbeat(own_kind_cluster, node)
     _docker("exec", node, "systemctl", "restart", "kubelet")
-    _until(
-        lambda: _heartbeat(own_kind_cluster, node) != before
-    )  # the kubelet has written the node's status anew
+    until(
+        lambda: _heartbeat(own_kind_cluster, node) != before, "the node's status written anew", seconds=90.0
+    )
     own_kind_cluster.up()
     assert _get(own_kind_cluster, "node", node)["status"]["allocatable"][GPU] == "2"
 
@@ -150,10 +151,3 @@ def test_an_image_that_a_node_holds_is_recognised(own_kind_cluster: KindCluster)
 def _docker(*arguments: str) -> None:
     env = {**os.environ, **engine.ensure()}
     subprocess.run(["docker", *arguments], env=env, check=True, capture_output=True)
-
-
-def _until(condition: Any, seconds: float = 90.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not so after {seconds:.0f} s"
-        time.sleep(0.2)

@@ -62,7 +62,7 @@ class Ahead:
 
     def placed(self, job: Job, placement: Placement) -> None:
         """The gang has its nodes, and they were taken from the snapshot."""
-        rows = np.array([self.snapshot.row(rank.node) for rank in placement.ranks], dtype=np.intp)
+        rows = self.snapshot.rows(rank.node for rank in placement.ranks)
         asked, length = self.snapshot.vector(job.request), self._length(job)
         self.backfill.took(rows, asked, self._ends_by(job))
         self._placed.append((rows, asked, np.inf if length is None else self.now + length))

@@ -45,5 +45,5 @@ def whole_in(snapshot: Snapshot, running: Iterable[Running], durations: Duration
 
 def occupy(seconds: Array, snapshot: Snapshot, job: Job, placement: Placement, durations: Durations) -> None:
     """Keep `seconds` up with a gang that was just placed."""
-    rows = np.array([snapshot.row(rank.node) for rank in placement.ranks], dtype=np.intp)
+    rows = snapshot.rows(rank.node for rank in placement.ranks)
     seconds[rows] = np.maximum(seconds[rows], durations.remaining(job.family))

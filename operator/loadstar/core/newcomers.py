@@ -38,7 +38,7 @@ class Newcomers:
 
     def occupy(self, job: Job, placement: Placement, snapshot: Snapshot, families: Families) -> None:
         """Keep `held` up with a gang that was just placed."""
-        rows = np.array([snapshot.row(rank.node) for rank in placement.ranks], dtype=np.intp)
+        rows = snapshot.rows(rank.node for rank in placement.ranks)
         self.held[rows] += expected_use(job.request, snapshot, families.use(job.family), rows)
 
     def headroom(self, rows: Rows, free: Array, asked: Array, own_use: Array, weights: Weights) -> Array:

@@ -57,7 +57,7 @@ class Placer:
 
     def assume(self, job: Job, placement: Placement) -> Undo:
         """Take a placement's resources and count its load; the returned function leaves everything as it was before."""
-        rows = np.array([self.snapshot.row(rank.node) for rank in placement.ranks], dtype=np.intp)
+        rows = self.snapshot.rows(rank.node for rank in placement.ranks)
         forget = self.expected.assume(job, rows)
         give_back = self.snapshot.take_rows(rows, job.request)
 

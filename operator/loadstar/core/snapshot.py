@@ -75,6 +75,10 @@ class Snapshot:
         """The row of a node, None when it is not in the snapshot."""
         return self.fleet.rows.get(name)
 
+    def rows(self, names: Iterable[str]) -> Rows:
+        """The rows of nodes that are in the snapshot."""
+        return np.array([self.fleet.rows[name] for name in names], dtype=np.intp)
+
     def vector(self, request: Resources) -> Amounts:
         """A request in the columns of `free`."""
         return self.fleet.vector(request)

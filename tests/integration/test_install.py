@@ -82,9 +82,20 @@ def helm(
 
 
 def _delete_crd(cluster: ControlPlane) -> None:
-    with suppress(ApiError):  # it was not kept
+    """Delete the CRD, if it was kept."""
+    if _exists(cluster, _CRD_PATH):
+        _serves_jobs(cluster)
         cluster.api.delete(_CRD_PATH)
     until(lambda: not _exists(cluster, _CRD_PATH), "the CRD is gone")
+
+
+def _serves_jobs(cluster: ControlPlane) -> None:
+    """Wait for the API of TrainingJobs.
+
+    A CRD that is deleted before its storage is ready ("storage is (re)initializing") may stay for five minutes: the API
+    server's finalizer fails, and where its next try meets an old copy of the CRD, it waits for a full resync.
+    """
+    until(lambda: _exists(cluster, _JOBS), "the API of TrainingJobs")
 
 
 def _exists(cluster: ControlPlane, path: str) -> bool:
@@ -140,13 +151,14 @@ def test_nothing_is_left_behind_where_the_crd_is_not_kept(
     cluster: ControlPlane, bare: Inventory, helm: Helm
 ) -> None:
     _install(helm, crds={"keep": False})
+    _serves_jobs(cluster)
     _uninstall(helm)
     _settles(cluster, bare, set())
 
 
 def test_jobs_outlive_the_release_and_are_there_for_the_next_one(cluster: ControlPlane, helm: Helm) -> None:
     _install(helm)
-    until(lambda: _exists(cluster, _JOBS), "the API of TrainingJobs")
+    _serves_jobs(cluster)
     cluster.api.post(_JOBS, _JOB)
     _uninstall(helm)
     _install(helm)
@@ -176,7 +188,7 @@ def test_an_upgrade_with_the_same_values_restarts_nothing(cluster: ControlPlane,
 
 def test_the_first_job_of_the_notes_is_accepted(cluster: ControlPlane, helm: Helm) -> None:
     _install(helm)
-    until(lambda: _exists(cluster, _JOBS), "the API of TrainingJobs")
+    _serves_jobs(cluster)
     notes = helm.run("get", "notes", "loadstar", *_PLACE)
     job = re.search(r"<<EOF\n(.*?)^EOF$", notes, re.MULTILINE | re.DOTALL)
     assert job

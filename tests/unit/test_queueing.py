@@ -298,6 +298,19 @@ def test_how_long_a_job_took_is_learned_of_all_its_attempts_together() -> None:
     assert queues.ran == {}
 
 
+def test_how_long_pods_take_to_start_is_learned_when_all_of_them_run() -> None:
+    stage = Stage()
+    job = stage.put("one", 2).job
+    assert job is not None
+    after = running("node-a", since=NOW)
+    before = replace(after, phase=Phase.STARTING, conditions=Conditions())
+    for _ in range(3):
+        stage.books.changed(job, before, after)
+        stage.books.changed(job, after, after)
+        stage.now += 1.0
+    assert stage.books.queues().durations.to_start(job.family) == START_UP + 1.0
+
+
 def test_after_a_restart_the_books_begin_with_what_the_statuses_tell() -> None:
     stage = Stage()
     done = replace(
@@ -315,6 +328,7 @@ def test_after_a_restart_the_books_begin_with_what_the_statuses_tell() -> None:
     stage.books.remember()
     queues = stage.books.queues()
     assert queues.durations.expected(job.family) == pytest.approx(400 + START_UP)
+    assert queues.durations.to_start(job.family) == START_UP
     assert queues.ran == {"uid-waits": pytest.approx(30)}
     assert stage.books.usage.of("research", NOW) == pytest.approx(3 * 800 + 30, rel=0.01)
 

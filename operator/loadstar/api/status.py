@@ -56,7 +56,7 @@ class Queue(Wire):
     position: Position = Field(description="Place in the queue; 1 is next.")
     estimated_start_time: Time | None = Field(
         None,
-        description="When it is expected to start, by how long running jobs and those before it are expected to last.",
+        description="When its pods are expected to run, by how long others last and pods take to start.",
     )
 
 

@@ -53,17 +53,20 @@ class QueueWatch:
             if state.finished and state.completion_time is not None:
                 self._settle(job, state.attempt, (state.start_time, state.completion_time))
                 if state.phase is Phase.SUCCEEDED:
-                    self._durations.learn(
-                        job.family, state.completion_time - _first_held(state, state.start_time)
-                    )
+                    since = _first_held(state, state.start_time)
+                    self._durations.learn(job.family, state.completion_time - since)
+                    if since < state.start_time:
+                        self._durations.learn_start(job.family, state.start_time - since)
             elif state.last_failure is not None and state.last_failure.at > state.start_time:
                 span = (state.start_time, state.last_failure.at)
                 self._settle(job, state.last_failure.attempt, span)
                 self._ran[job.uid] = span[1] - span[0]
 
     def changed(self, job: Job, before: JobState, after: JobState) -> None:
-        """A job's state was written: an attempt that ran may be over by it, or the job done."""
+        """A job's state was written: by it its pods run, or an attempt that ran is over, or the job done."""
         began, now = before.running_since, self.clock()
+        if began is None and after.running_since is not None and after.placement is not None:
+            self._durations.learn_start(job.family, max(0.0, now - after.placement.decided_at))
         if began is not None and before.placement is not None and after.running_since is None:
             self._settle(job, before.attempt, (began, now))
             held = max(0.0, now - before.placement.decided_at)

@@ -77,7 +77,7 @@ class Ahead:
         ask = self._ask(job, fitting)
         refusal = self._behind(refusal)
         held, ended = self._keep(ask)
-        self._waits.append(Wait(ask, self._length(job), held))
+        self._waits.append(Wait(ask, self._length(job), self.durations.to_start(job.family), held))
         if held is None:
             return refusal, ()
         self.backfill.keep(held)

@@ -1,4 +1,4 @@
-"""How long jobs last, learned from those that ended: (family, how long it ran already) → what is left.
+"""How long jobs last and take to start, learned from those that did: (family, how long it ran already) → what is left.
 
 Nobody says in advance how long a training takes, but those of one family last alike. Of the last REMEMBERED jobs of a
 family, those that lasted longer than this one has run so far tell what is left for it: the conditional distribution
@@ -52,18 +52,46 @@ class _Ends:
             return None
         return self.lengths[first + min(longer - 1, int(share * longer))] - ran
 
+    def median(self, enough: int) -> float | None:
+        """The median of all; None of fewer than `enough`."""
+        return None if len(self.lengths) < enough else self.lengths[len(self.lengths) // 2]
+
+
+@dataclass(slots=True)
+class _Known:
+    """What is known of each family, and of all together."""
+
+    families: dict[str, _Ends] = field(default_factory=dict)
+    all: _Ends = field(default_factory=_Ends)
+
+    def add(self, family: str, seconds: float) -> None:
+        self.families.setdefault(family, _Ends()).add(seconds)
+        self.all.add(seconds)
+
 
 @dataclass(slots=True)
 class Durations:
-    """What is known of how long jobs last; all of it in seconds."""
+    """What is known of how long jobs last, and of how long they take to start; all of it in seconds."""
 
-    _families: dict[str, _Ends] = field(default_factory=dict)
-    _all: _Ends = field(default_factory=_Ends)
+    _lasted: _Known = field(default_factory=_Known)
+    _started: _Known = field(default_factory=_Known)
 
     def learn(self, family: str, seconds: float) -> None:
         """A job of this family was done after running for this long."""
-        self._families.setdefault(family, _Ends()).add(seconds)
-        self._all.add(seconds)
+        self._lasted.add(family, seconds)
+
+    def learn_start(self, family: str, seconds: float) -> None:
+        """All pods of a job of this family ran this long after it was given its nodes."""
+        self._started.add(family, seconds)
+
+    def to_start(self, family: str) -> float:
+        """From when a job is given its nodes until all its pods run: the median, as images and volumes take their time.
+
+        0 where nothing tells yet.
+        """
+        own = self._started.families.get(family)
+        told = own.median(TO_EXPECT) if own else None
+        return (self._started.all.median(TO_EXPECT) or 0.0) if told is None else told
 
     def expected(self, family: str, ran: float = 0.0) -> float | None:
         """The median of what is left; None where nothing tells."""
@@ -78,14 +106,14 @@ class Durations:
 
         Where none lasted this long, a job goes on for as long again as it ran: the median under a prior without scale.
         """
-        ends = self._families.get(family)
+        ends = self._lasted.families.get(family)
         recent = islice(reversed(ends.newest), RECENT) if ends else ()
         longer = [length - ran for length in recent if length > ran]
         return fmean(longer) if longer else max(ran, UNKNOWN_SECONDS)
 
     def remaining_of(self, family: str, ran: NDArray[np.float64]) -> NDArray[np.float64]:
         """`remaining` for many jobs of one family at once."""
-        ends = self._families.get(family)
+        ends = self._lasted.families.get(family)
         recent = np.array(list(islice(reversed(ends.newest), RECENT)) if ends else [], dtype=float)
         left = np.maximum(recent - ran[:, None], 0.0)
         longer = np.count_nonzero(left, axis=1)
@@ -114,9 +142,9 @@ class Durations:
         return None if left is None else now + max(0.0, left)
 
     def _quantile(self, family: str, share: float, ran: float, enough: int) -> float | None:
-        own = self._families.get(family)
+        own = self._lasted.families.get(family)
         told = own.quantile(share, ran, enough) if own else None
-        return self._all.quantile(share, ran, max(enough, TO_BOUND)) if told is None else told
+        return self._lasted.all.quantile(share, ran, max(enough, TO_BOUND)) if told is None else told
 
 
 def _deadline(job: Job) -> float | None:

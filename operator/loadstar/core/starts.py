@@ -1,7 +1,8 @@
 """When each waiting job is expected to start: the queue played forward over the expected ends of what runs.
 
 Each job in order takes the nodes that are ready for it first, and holds them for as long as its family lasts. That is
-how the queue is worked off, short of smaller jobs that may yet pass, so that most start no later than is said.
+how the queue is worked off, short of smaller jobs that may yet pass, so that most start no later than is said. It has
+started when all its pods run, as `startTime` tells it afterwards: some time after its nodes are ready.
 """
 
 from collections.abc import Iterable
@@ -20,11 +21,12 @@ WORK = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """One job that waits for what others use, how long it will hold its nodes (None: nobody knows), and what it was
-    promised."""
+    """One job that waits for what others use, how long it will hold its nodes (None: nobody knows), how much of that
+    its pods take to run, and what it was promised."""
 
     ask: Ask
     length: float | None
+    to_start: float = 0.0
     reservation: Reservation | None = None
 
 
@@ -41,7 +43,7 @@ def estimated_starts(waits: Iterable[Wait], free: Amounts, entries: Entries, now
         asked = wait.ask.asked
         free[rows] -= asked
         if np.isfinite(at):
-            starts[wait.ask.job.uid] = at
+            starts[wait.ask.job.uid] = at + wait.to_start
             if wait.length is not None:
                 entries = entries.with_([(rows, asked, at + wait.length)])
     return starts

@@ -126,7 +126,7 @@ class ControlPlane:
         finally:
             self.remove_nodes(names)
 
-    def _wait_for(self, what: str, path: str, seconds: float = 30.0) -> Any:
+    def _wait_for(self, what: str, path: str, seconds: float = 90.0) -> Any:
         """The object at a path, as soon as it is there."""
         deadline = time.monotonic() + seconds
         while True:

@@ -72,7 +72,7 @@ def namespace(control_plane: Cluster) -> Iterator[str]:
     control_plane.api.delete(f"/api/v1/namespaces/{name}")
 
 
-def _wait_for_service_account(api: Api, namespace: str, seconds: float = 30.0) -> None:
+def _wait_for_service_account(api: Api, namespace: str, seconds: float = 90.0) -> None:
     """Pods are refused until the controller manager has made the namespace's default service account."""
     deadline = time.monotonic() + seconds
     while True:

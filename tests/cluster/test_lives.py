@@ -17,7 +17,7 @@ from tests.cluster.engine import engine
 from tests.cluster.engine.footprint import appeared, footprint
 from tests.cluster.kind import KindCluster, end_abandoned
 from tests.cluster.kind_nodes import NodeContainers
-from tests.integration.inventory import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.engine
 
@@ -83,7 +83,6 @@ def test_a_cluster_whose_owner_was_killed_while_it_started_is_ended(other: KindC
         until(
             lambda: (it := engine.current()) is not None and NodeContainers(other.name, it).running(),
             "its nodes' containers",
-            seconds=90.0,
         )
         os.kill(starter.pid, signal.SIGKILL)
     end_abandoned()

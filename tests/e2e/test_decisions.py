@@ -178,7 +178,7 @@ def test_five_jobs_on_gpus_for_two_wait_with_a_reason_and_all_succeed(jobs: Jobs
     def waiting() -> list[str]:
         return [name for name in names if jobs.status(name).get("phase") == "Queued"]
 
-    jobs.wait_for("three jobs wait", lambda: len(waiting()) == 3, seconds=30)
+    jobs.wait_for("three jobs wait", lambda: len(waiting()) == 3)
     queued = waiting()
     for name in queued:
         condition = jobs.condition(name, "Placed")
@@ -187,7 +187,6 @@ def test_five_jobs_on_gpus_for_two_wait_with_a_reason_and_all_succeed(jobs: Jobs
     jobs.wait_for(
         "each has its own place in the queue",
         lambda: sorted(jobs.status(name).get("queue", {}).get("position", 0) for name in queued) == [1, 2, 3],
-        seconds=20,
     )
     for name in names:
         jobs.wait_for_phase(name, "Succeeded", seconds=180)

@@ -35,7 +35,7 @@ def test_a_load_that_is_set_live_reaches_prometheus(kind_cluster: FullCluster, l
 
     labels = f'{{{busy.hostname_label}="{busy.name}"}}'
     activity = f"DCGM_FI_PROF_GR_ENGINE_ACTIVE{labels} == 0.83"
-    wait_until("the new load", lambda: len(query(kind_cluster, activity)) == busy.gpus, seconds=30)
+    wait_until("the new load", lambda: len(query(kind_cluster, activity)) == busy.gpus)
 
 
 def test_prometheus_can_be_taken_away_and_brought_back(kind_cluster: FullCluster) -> None:

@@ -107,7 +107,7 @@ def test_a_job_that_is_ended_for_an_urgent_one_saves_and_ends_as_if_nothing_had_
     scheduling = {"priorityClassName": urgent}
     jobs.apply(iris_job("urgent", trainer=on_gpus(2), scheduling=scheduling))
 
-    jobs.wait_for("the victim's end", lambda: jobs.status("victim").get("phase") == "Queued", 30)
+    jobs.wait_for("the victim's end", lambda: jobs.status("victim").get("phase") == "Queued")
     jobs.wait_for_phase("urgent", "Succeeded")
     for name in ("victim", "undisturbed"):
         jobs.wait_for_phase(name, "Succeeded")
@@ -153,7 +153,7 @@ def test_a_job_waits_for_quota_without_a_pod_and_starts_when_it_is_raised(jobs: 
     jobs.apply(nap("first", 600))
     jobs.wait_for_phase("first", "Running")
     jobs.apply(nap("second", 1))
-    jobs.wait_for("a reason", lambda: jobs.condition("second", "Placed").get("reason") == "QuotaExceeded", 20)
+    jobs.wait_for("a reason", lambda: jobs.condition("second", "Placed").get("reason") == "QuotaExceeded")
     assert jobs.status("second")["phase"] == "Queued"
     assert jobs.pods("second") == []
 

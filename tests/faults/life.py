@@ -1,18 +1,16 @@
 """One TrainingJob from its creation to its end, pushed along by a test and watched for what must never be."""
 
 import json
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from loadstar.api.labels import API_VERSION, ATTEMPT_LABEL, GROUP, KIND, PLURAL, RANK_LABEL, VERSION
 from tests.cluster.api import Api, ApiError
+from tests.waiting import until
 
 Json = dict[str, Any]
-PATIENCE_SECONDS = 240.0
 ACCURACY = "0.9666666666666667"
-_POLL_SECONDS = 0.05
 
 
 @dataclass
@@ -38,7 +36,7 @@ class Life:
     def begin(self) -> None:
         """Make the namespace and the job."""
         self.api.post("/api/v1/namespaces", {"metadata": {"name": self.namespace}})
-        until("its service account", lambda: self._account() is not None)
+        until(lambda: self._account() is not None, "its service account")
         spec = {"model": {"type": "mlp"}, "dataset": {"builtin": "iris"}, "trainer": {"numNodes": self.ranks}}
         body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "gang"}, "spec": spec}
         self.api.post(self.path.removesuffix("/gang"), body)
@@ -129,27 +127,6 @@ class Life:
 
     def _pod_path(self, pod: Json) -> str:
         return f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}"
-
-
-def until(what: str, holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
-    """Look until something holds; an AssertionError that names it if it never does."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s for {what}"
-        time.sleep(_POLL_SECONDS)
-
-
-def at_rest(read: Callable[[], Any], seconds: float = 1.5) -> Any:
-    """What `read` gives once it has not changed for so long."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    seen, since = read(), time.monotonic()
-    while time.monotonic() - since < seconds:
-        assert time.monotonic() < deadline, "it never comes to rest"
-        time.sleep(_POLL_SECONDS)
-        now = read()
-        if now != seen:
-            seen, since = now, time.monotonic()
-    return seen
 
 
 def _ending(pod: Json) -> dict[str, str]:

@@ -6,7 +6,8 @@ import pytest
 
 from tests.cluster.controlplane import ControlPlane
 from tests.faults.keeper import Keeper
-from tests.faults.life import Life, at_rest, until
+from tests.faults.life import Life
+from tests.waiting import at_rest, until
 
 pytestmark = pytest.mark.controlplane
 
@@ -49,7 +50,7 @@ def _live(life: Life, keeper: Keeper, next_faults: dict[str, str]) -> bool:
         keeper.keep(**next_faults)
         return life.push()
 
-    until(f"the end of {life.namespace}", over)
+    until(over, f"the end of {life.namespace}")
     return keeper.starts > starts
 
 
@@ -65,12 +66,12 @@ def _check_rest(cluster: ControlPlane, keeper: Keeper, lives: list[Life]) -> Non
     keeper.process.wait_ready()
     for life in lives:
         cluster.api.delete(f"/api/v1/namespaces/{life.namespace}/pods")
-    until("all pods to go", lambda: not any(life.pods() for life in lives))
+    until(lambda: not any(life.pods() for life in lives), "all pods to go")
     assert at_rest(versions) == ended
     for life in lives:
         assert life.pods() == []
         cluster.api.delete(life.path)
-    until("Services to go with their jobs", lambda: not any(_services(cluster, life) for life in lives))
+    until(lambda: not any(_services(cluster, life) for life in lives), "Services to go with their jobs")
 
 
 def _services(cluster: ControlPlane, life: Life) -> list[object]:

@@ -11,7 +11,8 @@ import pytest
 from tests.cluster.api import ApiError
 from tests.cluster.controlplane import ControlPlane
 from tests.faults.keeper import Keeper
-from tests.faults.life import Life, at_rest, until
+from tests.faults.life import Life
+from tests.waiting import at_rest, until
 
 pytestmark = pytest.mark.controlplane
 
@@ -50,7 +51,7 @@ def lived(lives: list[Life], *keepers: Keeper) -> None:
         ended = [life.push() for life in lives]
         return all(ended)
 
-    until("the end of all lives", over)
+    until(over, "the end of all lives")
 
 
 def versions(lives: list[Life]) -> list[str]:
@@ -66,12 +67,12 @@ def test_while_the_api_server_is_away_nothing_is_lost(cluster: ControlPlane) -> 
             keeper.keep()
             return any(life.push() or "Running" in life.phases for life in before)
 
-        until("one gang to run", one_runs)
+        until(one_runs, "one gang to run")
         cluster.apiserver.kill()
         time.sleep(OUTAGE_SECONDS)  # the fault itself
-        until("the leader to end", lambda: keeper.process.identity is None)
+        until(lambda: keeper.process.identity is None, "the leader to end")
         cluster.apiserver.start()
-        until("the API to answer", lambda: _answers(cluster))
+        until(lambda: _answers(cluster), "the API to answer")
         lived(before, keeper)
         for life in before:
             life.check_end()
@@ -100,14 +101,14 @@ def test_a_paused_leader_that_wakes_up_late_does_no_harm(cluster: ControlPlane) 
             first.keep()
             return all(len(life.pods()) == life.ranks for life in lives)
 
-        until("pods", launched)
+        until(launched, "pods")
         first.process.pause()
         paused = first.process.identity
         with kept(second):
             for life in lives:
-                until("its second attempt to run", partial(_runs_again, life, second))
+                until(partial(_runs_again, life, second), "its second attempt to run")
             first.process.resume()
-            until("the old leader to end", lambda: paused is not None and not paused.alive())
+            until(lambda: paused is not None and not paused.alive(), "the old leader to end")
             for life in lives:
                 life.train_on = False
             lived(lives, second)
@@ -126,7 +127,7 @@ def _runs_again(life: Life, keeper: Keeper) -> bool:
 def test_two_operators_that_both_believe_to_lead_do_no_harm(cluster: ControlPlane) -> None:
     both = [Keeper(cluster, name, lease_name=name) for name in ("one", "other")]
     with kept(*both):
-        until("both to lead", lambda: all(b"watching" in keeper.process.log.read_bytes() for keeper in both))
+        until(lambda: all(b"watching" in keeper.process.log.read_bytes() for keeper in both), "both to lead")
         lives = begun(cluster, "twins", 4, disturb=True)
         lived(lives, *both)
         ended = at_rest(lambda: versions(lives))

@@ -7,8 +7,8 @@ import pytest
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.operator_process import OPERATOR_NAMESPACE
 from tests.integration.crd import install_crd
-from tests.integration.inventory import until
 from tests.integration.reporting import RunningJob, Site, start_operator
+from tests.waiting import until
 
 _JOBS = "jobs"
 

@@ -1,6 +1,6 @@
 """Puts the CRD into a cluster, for every test that needs TrainingJobs."""
 
-import time
+from functools import partial
 from typing import Any
 
 import yaml
@@ -9,22 +9,19 @@ from loadstar.api.crd import custom_resource_definition
 from loadstar.api.labels import API_VERSION, PLURAL
 from tests.cluster.api import ApiError
 from tests.cluster.fixtures import Cluster
+from tests.waiting import until
 
 NOT_YET = frozenset({404, 429})
 """Answers of a server that does not know the resource yet, or is making room for it."""
 
 
-def install_crd(cluster: Cluster, seconds: float = 30.0) -> None:
+def install_crd(cluster: Cluster) -> None:
     """Apply the CRD and return as soon as TrainingJobs are served.
 
     `kubectl wait` is no help here: it fails on a CRD so new that it has no conditions yet.
     """
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(custom_resource_definition()))
-    deadline = time.monotonic() + seconds
-    while not _served(cluster):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{PLURAL} are not served {seconds:.0f} s after the CRD was applied")
-        time.sleep(0.02)
+    until(partial(_served, cluster), f"{PLURAL} are served")
 
 
 def _served(cluster: Cluster) -> Any:

@@ -1,11 +1,10 @@
 """What is in a cluster: every object of every kind that the API server knows, to compare before and after."""
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 from tests.cluster.api import ApiError
 from tests.cluster.controlplane import ControlPlane
+from tests.waiting import until
 
 Identity = tuple[str, str, str, str]
 """API group, resource, namespace ("" for none) and name."""
@@ -37,15 +36,6 @@ def difference(before: Inventory, after: Inventory) -> set[Identity]:
         if before[identity].get("rules") != after[identity].get("rules")
     }
     return changed | (before.keys() ^ after.keys())
-
-
-def until(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
-    """The first true value of `condition`. Raises AssertionError, which says `what` did not come."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"after {seconds:.0f} s not yet: {what}"
-        time.sleep(0.05)
-    return value
 
 
 def _roots(cluster: ControlPlane) -> list[tuple[str, str]]:

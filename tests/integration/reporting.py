@@ -13,7 +13,7 @@ from tests.cluster.api import ApiError
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.operator_process import free_port, operator_process
 from tests.cluster.processes import Process
-from tests.integration.inventory import until
+from tests.waiting import until
 
 Json = dict[str, Any]
 AUDIENCE = "trainer.kubeflow.org/v1alpha1/namespaces/{namespace}/trainjobs/{name}/status"

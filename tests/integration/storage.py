@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.cluster.controlplane import ControlPlane
-from tests.integration.inventory import until
+from tests.waiting import until
 
 CLAIM = "data"
 

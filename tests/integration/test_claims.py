@@ -12,8 +12,8 @@ from loadstar.api.labels import GROUP, PLURAL, VERSION
 from tests.cluster.api import ApiError
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.operator_process import OPERATOR_NAMESPACE, operator_process
-from tests.integration.inventory import until
 from tests.integration.storage import CLAIM, make_claim, make_volume
+from tests.waiting import until
 
 pytestmark = pytest.mark.controlplane
 

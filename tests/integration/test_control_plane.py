@@ -5,8 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -20,6 +19,7 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.processes import Identity, recorded
 from tests.cluster.state import state_dir
 from tests.cluster.steps import StepFailed
+from tests.waiting import until
 
 pytestmark = pytest.mark.controlplane
 
@@ -36,15 +36,6 @@ def name() -> Iterator[str]:
     main(["down", "--kind", "control-plane", "--name", chosen])
 
 
-def _until(condition: Callable[[], Any], seconds: float = 30.0) -> Any:
-    """The first true value of `condition`."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not so after {seconds:.0f} s"
-        time.sleep(0.05)
-    return value
-
-
 def _pod(cluster: ControlPlane, namespace: str, name: str, **spec: Any) -> str:
     """Create a one-GPU pod; returns its path."""
     pods = f"/api/v1/namespaces/{namespace}/pods"
@@ -56,7 +47,9 @@ def test_a_gpu_pod_is_bound_to_a_fake_node_and_runs(own_control_plane: ControlPl
     cluster = own_control_plane
     with cluster.gpu_nodes(1, gpus=1) as [node]:
         path = _pod(cluster, "default", "runs")
-        pod = _until(lambda: (it := cluster.api.get(path))["status"]["phase"] == "Running" and it)
+        pod = until(
+            lambda: (it := cluster.api.get(path))["status"]["phase"] == "Running" and it, "the pod runs"
+        )
         assert pod["spec"]["nodeName"] == node
         assert pod["status"]["containerStatuses"][0]["state"]["running"]
         cluster.api.delete(path)
@@ -66,10 +59,10 @@ def test_a_pod_that_needs_more_gpus_than_are_free_waits(own_control_plane: Contr
     cluster = own_control_plane
     with cluster.gpu_nodes(1, gpus=1):
         first, second = _pod(cluster, "default", "first"), _pod(cluster, "default", "second")
-        conditions = _until(lambda: cluster.api.get(second)["status"].get("conditions"))
+        conditions = until(lambda: cluster.api.get(second)["status"].get("conditions"), "its conditions")
         assert "Insufficient nvidia.com/gpu" in conditions[0]["message"]
         cluster.api.delete(first)
-        _until(lambda: cluster.api.get(second)["status"]["phase"] == "Running")
+        until(lambda: cluster.api.get(second)["status"]["phase"] == "Running", "the second runs")
         cluster.api.delete(second)
 
 
@@ -80,11 +73,13 @@ def test_annotations_end_a_pod_with_an_exit_code_and_a_message(
     cluster, message = own_control_plane, '{"accuracy": "0.9667"}'
     with cluster.gpu_nodes(1, gpus=1):
         path = _pod(cluster, "default", f"ends-{code}")
-        _until(lambda: cluster.api.get(path)["status"]["phase"] == "Running")
+        until(lambda: cluster.api.get(path)["status"]["phase"] == "Running", "the pod runs")
         ending = {"exit-code": code, "termination-message": message}
         annotations = {f"testbed.loadstar.dev/{key}": value for key, value in ending.items()}
         cluster.api.merge(path, {"metadata": {"annotations": annotations}})
-        pod = _until(lambda: (it := cluster.api.get(path))["status"]["phase"] != "Running" and it)
+        pod = until(
+            lambda: (it := cluster.api.get(path))["status"]["phase"] != "Running" and it, "the pod ends"
+        )
         state = pod["status"]["containerStatuses"][0]["state"]["terminated"]
         assert (pod["status"]["phase"], state["exitCode"], state["message"]) == (phase, int(code), message)
         cluster.api.delete(path)
@@ -110,7 +105,7 @@ def test_the_processes_die_with_a_test_process_that_is_killed(name: str) -> None
     owner, processes = _owned_elsewhere(name)
     owner.kill()
     owner.wait()
-    _until(lambda: not [process for process in processes if process.alive()])
+    until(lambda: not [process for process in processes if process.alive()], "they have all ended")
     assert main(["down", "--kind", "control-plane", "--name", name]) == 0
     assert not state_dir(name).exists()
 
@@ -207,7 +202,7 @@ def test_a_paused_scheduler_binds_nothing_until_it_is_resumed(own_control_plane:
         assert Path(f"/proc/{scheduler.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
         assert "nodeName" not in cluster.api.get(paused)["spec"]
         cluster.scheduler.resume()
-        _until(lambda: cluster.api.get(paused)["spec"].get("nodeName"))
+        until(lambda: cluster.api.get(paused)["spec"].get("nodeName"), "its node")
         cluster.api.delete(paused)
 
 

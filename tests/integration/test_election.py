@@ -51,7 +51,7 @@ async def test_a_holder_that_is_killed_is_followed(
     async with holder(control_plane, namespace) as process:
         following = asyncio.create_task(candidate(kube, namespace).acquire())
         process.kill()
-        await asyncio.wait_for(following, 30)
+        await asyncio.wait_for(following, 90)
     lease = await kube.get(LEASES, "loadstar", namespace)
     assert (lease["spec"]["holderIdentity"], lease["spec"]["leaseTransitions"]) == ("candidate", 1)
 
@@ -61,9 +61,9 @@ async def test_a_holder_that_was_frozen_ends_when_it_finds_itself_followed(
 ) -> None:
     async with holder(control_plane, namespace) as process:
         process.send_signal(signal.SIGSTOP)
-        await asyncio.wait_for(candidate(kube, namespace).acquire(), 30)
+        await asyncio.wait_for(candidate(kube, namespace).acquire(), 90)
         process.send_signal(signal.SIGCONT)
-        assert await asyncio.wait_for(process.wait(), 30) == LOST
+        assert await asyncio.wait_for(process.wait(), 90) == LOST
 
 
 async def test_a_restarted_process_of_the_same_identity_takes_over_at_its_first_look(

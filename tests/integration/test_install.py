@@ -11,7 +11,8 @@ import pytest
 from tests.chart.helm import CHART, PROGRAMS, ROOT, Helm
 from tests.cluster.api import ApiError
 from tests.cluster.controlplane import ControlPlane
-from tests.integration.inventory import Identity, Inventory, difference, inventory, until
+from tests.integration.inventory import Identity, Inventory, difference, inventory
+from tests.waiting import until
 
 pytestmark = pytest.mark.controlplane
 

@@ -16,7 +16,7 @@ from tests.cluster.images import image
 from tests.cluster.kind import GPU, KindCluster
 from tests.cluster.kind_nodes import NodeContainers
 from tests.cluster.kubectl import KubectlError
-from tests.integration.inventory import until
+from tests.waiting import until
 
 pytestmark = pytest.mark.kind
 
@@ -92,7 +92,7 @@ def test_pods_reach_each_other_across_nodes_by_address_service_and_name(
     address = _get(own_kind_cluster, "--namespace", space, "pod", "server")["status"]["podIP"]
     cluster_ip = _get(own_kind_cluster, "--namespace", space, "service", "web")["spec"]["clusterIP"]
     for url in (f"http://{address}:8080", f"http://{cluster_ip}", f"http://web.{space}.svc.cluster.local"):
-        until(partial(_answers, own_kind_cluster, space, url), f"an answer of {url}", seconds=30.0)
+        until(partial(_answers, own_kind_cluster, space, url), f"an answer of {url}")
 
 
 def _on_claim(pod: dict[str, Any]) -> dict[str, Any]:
@@ -133,9 +133,7 @@ def test_the_gpus_are_there_again_after_a_kubelet_restart(own_kind_cluster: Kind
     node = own_kind_cluster.worker_names()[0]
     before = _heartbeat(own_kind_cluster, node)
     _docker("exec", node, "systemctl", "restart", "kubelet")
-    until(
-        lambda: _heartbeat(own_kind_cluster, node) != before, "the node's status written anew", seconds=90.0
-    )
+    until(lambda: _heartbeat(own_kind_cluster, node) != before, "the node's status written anew")
     own_kind_cluster.up()
     assert _get(own_kind_cluster, "node", node)["status"]["allocatable"][GPU] == "2"
 

@@ -11,9 +11,9 @@ from tests.cluster.controlplane import ControlPlane
 from tests.cluster.nodes import fake_node
 from tests.cluster.operator_process import OPERATOR_NAMESPACE, free_port, operator_process
 from tests.integration.crd import install_crd
-from tests.integration.inventory import until
 from tests.integration.reporting import Site
 from tests.integration.test_queue import Queue
+from tests.waiting import until
 
 pytestmark = pytest.mark.controlplane
 

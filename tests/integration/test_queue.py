@@ -14,10 +14,9 @@ from tests.cluster.api import ApiError
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.operator_process import OPERATOR_NAMESPACE, free_port, operator_process
 from tests.cluster.processes import Process
-from tests.faults.life import at_rest
 from tests.integration.crd import install_crd
-from tests.integration.inventory import until
 from tests.integration.reporting import Site
+from tests.waiting import at_rest, until
 
 pytestmark = pytest.mark.controlplane
 

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
-from tests.integration.inventory import until
 from tests.integration.reporting import Answer, RunningJob, Site, bound_token, earlier, report_body
+from tests.waiting import until
 
 pytestmark = pytest.mark.controlplane
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from tests.cluster.operator_process import OPERATOR_NAMESPACE
-from tests.integration.inventory import until
 from tests.integration.reporting import RunningJob, Site, earlier
+from tests.waiting import until
 
 pytestmark = pytest.mark.controlplane
 

@@ -21,9 +21,9 @@ from tests.cluster.api import ApiError
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.operator_process import free_port, operator_process
 from tests.cluster.processes import Process
-from tests.integration.inventory import until
 from tests.integration.reporting import AUDIENCE, bound_token, report_body
 from tests.integration.storage import CLAIM, make_claim, make_volume
+from tests.waiting import until
 
 pytestmark = pytest.mark.controlplane
 

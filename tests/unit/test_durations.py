@@ -93,3 +93,36 @@ def test_a_job_is_bounded_by_its_deadline_or_what_its_family_hardly_ever_exceeds
     assert Durations().bound_of(limited) == 40 + GRACE_SECONDS
     assert durations.bound_of(plain) == 200.0
     assert durations.bound_of(limited) == 40 + GRACE_SECONDS
+
+
+# --- what people are told -----------------------------------------------------------------------------------------
+
+
+def test_people_are_told_nothing_of_a_family_by_what_others_do() -> None:
+    durations = learned("cnn/vision", *[HOUR] * 20)
+    gang = make_running(job_family="mlp/vision")
+    assert durations.end_of(gang, NOW) is not None
+    assert durations.usual_end_of(gang, NOW) is None
+    assert durations.usual_length_of(gang.job) is None
+
+
+def test_people_are_told_of_a_new_family_by_its_kind_whoever_owns_it() -> None:
+    durations = learned("cnn/vision", *[100.0] * 3)
+    assert durations.usual_length_of(make_job(family="cnn/language")) == 100.0
+    durations = learned("cnn", *[100.0] * 3)
+    assert durations.usual_length_of(make_job(family="mlp")) is None, (
+        "a family without an owner is its own kind"
+    )
+
+
+def test_who_is_late_ends_soon_where_its_family_hardly_differs() -> None:
+    gang = make_running(job_family="cnn", ran=110.0)
+    assert learned("cnn", 100.0, 102.0, 105.0).usual_end_of(gang, NOW) == NOW + 3
+    assert learned("cnn", 10.0, 20.0, 105.0).usual_end_of(gang, NOW) == NOW + 85
+    assert learned("cnn", 10.0, 20.0, 115.0).usual_end_of(gang, NOW) == NOW + 5
+
+
+def test_what_a_job_says_of_its_end_and_its_deadline_are_told_of_any_family() -> None:
+    assert Durations().usual_end_of(make_running(ends_at=NOW + 300), NOW) == NOW + 300
+    limited = make_running(job_run_policy=RunPolicy(active_deadline=500.0), ran=200.0)
+    assert Durations().usual_end_of(limited, NOW) == NOW + 300 + GRACE_SECONDS

@@ -77,6 +77,15 @@ def test_behind_a_job_of_unknown_length_nobody_can_say() -> None:
     assert expected([whole("a", 2), whole("b", 1)], 1, running) == {"a": 300, "b": None}
 
 
+def test_nobody_is_told_a_start_by_how_long_other_families_last() -> None:
+    queues = knowing(mlp=100.0)
+    for _ in range(20):
+        queues.durations.learn("mlp", 100.0)
+    assert expected([whole("a", 2)], 1, [make_running(gpus=8, job_family="cnn")], queues) == {"a": None}
+    placed_first = [whole("b", 2), whole("c", 1)]
+    assert expected(placed_first, 1, [], queues) == {"b": None, "c": None}
+
+
 def test_what_was_placed_a_moment_ago_is_in_the_way_as_long_as_its_family_lasts() -> None:
     assert expected([whole("a", 2), whole("b", 1)], 1, [], knowing(cnn=100.0)) == {"a": None, "b": 100}
 

@@ -40,6 +40,8 @@ class Ahead:
     backfill: Backfill = field(init=False)
     _placed: list[tuple[Rows, Amounts, float]] = field(default_factory=list)
     """Gangs placed since `_entries` were made."""
+    _usual_ends: list[float] = field(default_factory=list)
+    """When each gang that was placed in this cycle usually ends, numbered after those that run."""
     _entries: Entries | None = None
     _waits: list[Wait] = field(default_factory=list)
     _groups: set[str] = field(default_factory=set)
@@ -63,9 +65,10 @@ class Ahead:
     def placed(self, job: Job, placement: Placement) -> None:
         """The gang has its nodes, and they were taken from the snapshot."""
         rows = self.snapshot.rows(rank.node for rank in placement.ranks)
-        asked, length = self.snapshot.vector(job.request), self._length(job)
+        asked, ran = self.snapshot.vector(job.request), self.ran.get(job.uid, 0.0)
         self.backfill.took(rows, asked, self._ends_by(job))
-        self._placed.append((rows, asked, np.inf if length is None else self.now + length))
+        self._placed.append((rows, asked, self._after(self.durations.length_of(job, ran))))
+        self._usual_ends.append(self._after(self.durations.usual_length_of(job, ran)))
 
     def refused(
         self, job: Job, refusal: Unplaceable, fitting: Mask
@@ -77,18 +80,23 @@ class Ahead:
         ask = self._ask(job, fitting)
         refusal = self._behind(refusal)
         held, ended = self._keep(ask)
-        self._waits.append(Wait(ask, self._length(job), self.durations.to_start(job.family), held))
+        length = self.durations.usual_length_of(job, self.ran.get(job.uid, 0.0))
+        self._waits.append(Wait(ask, length, self.durations.to_start(job.family), held))
         if held is None:
             return refusal, ()
         self.backfill.keep(held)
         self.promises.made(job, held.at, self.now)
-        return self._after(refusal, held), tuple(preemption.eviction(gang, job) for gang in ended)
+        return self._behind_gangs(refusal, held), tuple(preemption.eviction(gang, job) for gang in ended)
 
     def starts(self) -> dict[str, float]:
         """When those who were refused are expected to start, by uid, as far as anybody can say."""
         if not self._waits:
             return {}
-        return estimated_starts(self._waits, self.snapshot.free, self._known(), self.now)
+        running = (self.durations.usual_end_of(gang, self.now) for gang in self.running)
+        ends = np.array([np.inf if end is None else end for end in running] + self._usual_ends)
+        ending = list(self._ending)
+        ends[ending] = np.minimum(ends[ending], self.now + GRACE_SECONDS)
+        return estimated_starts(self._waits, self.snapshot.free, self._known().ending_at(ends), self.now)
 
     # --- what is kept, and who is ended for it ------------------------------------------------------------------------
 
@@ -129,7 +137,8 @@ class Ahead:
             gangs = ((gang.job, gang.nodes, self.durations.end_of(gang, self.now)) for gang in self.running)
             self._entries = entries_of(gangs, self.snapshot)
         if self._placed:
-            self._entries = self._entries.with_(self._placed)
+            first = len(self.running) + len(self._usual_ends) - len(self._placed)
+            self._entries = self._entries.with_(self._placed, first)
             self._placed = []
         return self._entries
 
@@ -139,8 +148,8 @@ class Ahead:
         bound = self.durations.bound_of(job, self.ran.get(job.uid, 0.0))
         return np.inf if bound is None else self.now + bound
 
-    def _length(self, job: Job) -> float | None:
-        return self.durations.length_of(job, self.ran.get(job.uid, 0.0))
+    def _after(self, seconds: float | None) -> float:
+        return np.inf if seconds is None else self.now + seconds
 
     def _ask(self, job: Job, fitting: Mask) -> Ask:
         rows, level = np.flatnonzero(fitting), job.scheduling.topology
@@ -157,7 +166,7 @@ class Ahead:
         names = [_name(held.job) for held in self.backfill.reservations]
         return replace(refusal, message=f"{refusal.message} Nodes are kept for {_some(names)}, ahead of it")
 
-    def _after(self, refusal: Unplaceable, held: Reservation) -> Unplaceable:
+    def _behind_gangs(self, refusal: Unplaceable, held: Reservation) -> Unplaceable:
         """In words that say after whom it starts, where it only waits for gangs that were ended."""
         nodes = {self.snapshot.names[row] for row in held.rows}
         ending = [self.running[number] for number in sorted(self._ending)]

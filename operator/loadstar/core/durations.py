@@ -2,7 +2,8 @@
 
 Nobody says in advance how long a training takes, but those of one family last alike. Of the last REMEMBERED jobs of a
 family, those that lasted longer than this one has run so far tell what is left for it: the conditional distribution
-D - ran | D > ran. Where too few of its family ended, all jobs together tell.
+D - ran | D > ran. Where too few of its family ended, all jobs together tell: good enough to plan by. What people are
+told goes by the family alone, or by its kind that others own ("mlp" of "mlp/vision"); else they are told nothing.
 """
 
 from bisect import bisect_right, insort
@@ -52,21 +53,42 @@ class _Ends:
             return None
         return self.lengths[first + min(longer - 1, int(share * longer))] - ran
 
-    def median(self, enough: int) -> float | None:
-        """The median of all; None of fewer than `enough`."""
-        return None if len(self.lengths) < enough else self.lengths[len(self.lengths) // 2]
+    @property
+    def tells(self) -> bool:
+        """Whether enough are known to speak of what is usual."""
+        return len(self.lengths) >= TO_EXPECT
+
+    @property
+    def median(self) -> float:
+        return self.lengths[len(self.lengths) // 2]
+
+    def left(self, ran: float) -> float:
+        """The median of D - ran among D > ran; where none lasted this long, by how much the longest is longer than
+        usual: who is late among those that hardly differ ends soon."""
+        told = self.quantile(0.5, ran, 1)
+        return self.lengths[-1] - self.median if told is None else told
 
 
 @dataclass(slots=True)
 class _Known:
-    """What is known of each family, and of all together."""
+    """What is known of each family, of each kind whoever owns it, and of all together."""
 
     families: dict[str, _Ends] = field(default_factory=dict)
+    kinds: dict[str, _Ends] = field(default_factory=dict)
     all: _Ends = field(default_factory=_Ends)
 
     def add(self, family: str, seconds: float) -> None:
         self.families.setdefault(family, _Ends()).add(seconds)
+        kind, owned, _ = family.rpartition("/")
+        if owned:
+            self.kinds.setdefault(kind, _Ends()).add(seconds)
         self.all.add(seconds)
+
+    def alike(self, family: str) -> _Ends | None:
+        """The family's own, else those of its kind; None where too few of either are known."""
+        kind, owned, _ = family.rpartition("/")
+        found = self.families.get(family), self.kinds.get(kind) if owned else None
+        return next((ends for ends in found if ends and ends.tells), None)
 
 
 @dataclass(slots=True)
@@ -89,9 +111,8 @@ class Durations:
 
         0 where nothing tells yet.
         """
-        own = self._started.families.get(family)
-        told = own.median(TO_EXPECT) if own else None
-        return (self._started.all.median(TO_EXPECT) or 0.0) if told is None else told
+        ends = self._started.alike(family) or self._started.all
+        return ends.median if ends.tells else 0.0
 
     def expected(self, family: str, ran: float = 0.0) -> float | None:
         """The median of what is left; None where nothing tells."""
@@ -139,6 +160,20 @@ class Durations:
         limit = _deadline(gang.job)
         rest = None if limit is None else limit - gang.runs_for(now)
         left = _least(self.expected(gang.job.family, gang.ran(now)), rest)
+        return None if left is None else now + max(0.0, left)
+
+    def usual_length_of(self, job: Job, ran: float = 0.0) -> float | None:
+        """`length_of` as people are told it."""
+        ends = self._lasted.alike(job.family)
+        return _least(ends.left(ran) if ends else None, job.run_policy.active_deadline)
+
+    def usual_end_of(self, gang: Running, now: float) -> float | None:
+        """`end_of` as people are told it."""
+        if gang.ends_at is not None:
+            return max(now, gang.ends_at)
+        limit, ends = _deadline(gang.job), self._lasted.alike(gang.job.family)
+        rest = None if limit is None else limit - gang.runs_for(now)
+        left = _least(ends.left(gang.ran(now)) if ends else None, rest)
         return None if left is None else now + max(0.0, left)
 
     def _quantile(self, family: str, share: float, ran: float, enough: int) -> float | None:

@@ -27,7 +27,7 @@ class Entries:
     """Ranks that hold something, sorted by node and then by what goes first; all arrays have one item per entry.
 
     `ends` is when it goes (Unix seconds, infinite where nobody knows) and `gangs` the number of its gang
-    (NO_GANG for one that is not known by number).
+    (NO_GANG for one that has none).
     """
 
     rows: Rows
@@ -43,13 +43,15 @@ class Entries:
         by = np.lexsort((*(order or (gangs, ends)), rows))
         return cls(rows[by], amounts[by], ends[by], gangs[by])
 
-    def with_(self, held: Sequence[tuple[Rows, Amounts, float]]) -> "Entries":
-        """These and more gangs, none of them numbered: (rows of its ranks, what each holds, when it ends)."""
+    def with_(self, held: Sequence[tuple[Rows, Amounts, float]], first_gang: int | None = None) -> "Entries":
+        """These and more gangs: (rows of its ranks, what each holds, when it ends), numbered from `first_gang` on."""
         rows = np.concatenate([rows for rows, _, _ in held])
-        ends = np.repeat([end for *_, end in held], [len(rows) for rows, _, _ in held])
+        sizes = [len(rows) for rows, _, _ in held]
+        ends = np.repeat([end for *_, end in held], sizes)
+        gangs = np.full(len(held), NO_GANG) if first_gang is None else first_gang + np.arange(len(held))
         amounts = np.concatenate([np.broadcast_to(amount, (len(on), len(amount))) for on, amount, _ in held])
         order = np.lexsort((ends, rows))
-        rows, ends, amounts = rows[order], ends[order], amounts[order]
+        rows, ends, amounts, gangs = rows[order], ends[order], amounts[order], np.repeat(gangs, sizes)[order]
         first, last = np.searchsorted(self.rows, rows), np.searchsorted(self.rows, rows + 1)
         at = first + [
             np.searchsorted(self.ends[a:b], end) for a, b, end in zip(first, last, ends, strict=True)
@@ -58,8 +60,12 @@ class Entries:
             np.insert(self.rows, at, rows),
             np.insert(self.amounts, at, amounts, axis=0),
             np.insert(self.ends, at, ends),
-            np.insert(self.gangs, at, NO_GANG),
+            np.insert(self.gangs, at, gangs),
         )
+
+    def ending_at(self, ends: Array) -> "Entries":
+        """These, with an end for each gang by its number; all must have one."""
+        return Entries.of(self.rows, self.amounts, ends[self.gangs], self.gangs)
 
     def ending(self, gangs: Collection[int], by: float) -> "Entries":
         """These, with the gangs of these numbers gone by then at the latest."""

@@ -50,8 +50,9 @@ def estimated_starts(waits: Iterable[Wait], free: Amounts, entries: Entries, now
 
 
 def _start(wait: Wait, free: Amounts, entries: Entries, now: float) -> tuple[float, Rows]:
-    if wait.reservation is not None:
-        return wait.reservation.at, wait.reservation.rows
-    found = entries.first_fit(free, wait.ask.asked)
-    rows, at = first_ready(wait.ask, free, entries.times(found, now), found < len(entries.rows))
+    found, held = entries.first_fit(free, wait.ask.asked), wait.reservation
+    times = entries.times(found, now)
+    if held is not None:
+        return float(times[held.rows].max()) if np.isfinite(held.at) else np.inf, held.rows
+    rows, at = first_ready(wait.ask, free, times, found < len(entries.rows))
     return at, rows

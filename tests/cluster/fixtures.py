@@ -5,12 +5,14 @@ context of whoever runs the tests is never used.
 """
 
 import os
-import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+
+from tests.waiting import until
 
 from .api import Api, ApiError
 from .controlplane import ControlPlane
@@ -67,19 +69,21 @@ def namespace(control_plane: Cluster) -> Iterator[str]:
     name = f"test-{uuid4().hex[:8]}"
     metadata = {"name": name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}
     control_plane.api.post("/api/v1/namespaces", {"metadata": metadata})
-    _wait_for_service_account(control_plane.api, name)
+    await_account(control_plane.api, name)
     yield name
     control_plane.api.delete(f"/api/v1/namespaces/{name}")
 
 
-def _wait_for_service_account(api: Api, namespace: str, seconds: float = 90.0) -> None:
+def await_account(api: Api, namespace: str) -> None:
     """Pods are refused until the controller manager has made the namespace's default service account."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            api.get(f"/api/v1/namespaces/{namespace}/serviceaccounts/default")
-            return
-        except ApiError as error:
-            if error.code != 404 or time.monotonic() > deadline:
-                raise
-        time.sleep(0.02)
+    until(partial(_has_account, api, namespace), f"the default service account of {namespace}")
+
+
+def _has_account(api: Api, namespace: str) -> bool:
+    try:
+        api.get(f"/api/v1/namespaces/{namespace}/serviceaccounts/default")
+    except ApiError as error:
+        if error.code != 404:
+            raise
+        return False
+    return True

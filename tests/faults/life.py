@@ -7,7 +7,7 @@ from typing import Any
 
 from loadstar.api.labels import API_VERSION, ATTEMPT_LABEL, GROUP, KIND, PLURAL, RANK_LABEL, VERSION
 from tests.cluster.api import Api, ApiError
-from tests.waiting import until
+from tests.cluster.fixtures import await_account
 
 Json = dict[str, Any]
 ACCURACY = "0.9666666666666667"
@@ -36,7 +36,7 @@ class Life:
     def begin(self) -> None:
         """Make the namespace and the job."""
         self.api.post("/api/v1/namespaces", {"metadata": {"name": self.namespace}})
-        until(lambda: self._account() is not None, "its service account")
+        await_account(self.api, self.namespace)
         spec = {"model": {"type": "mlp"}, "dataset": {"builtin": "iris"}, "trainer": {"numNodes": self.ranks}}
         body = {"apiVersion": API_VERSION, "kind": KIND, "metadata": {"name": "gang"}, "spec": spec}
         self.api.post(self.path.removesuffix("/gang"), body)
@@ -116,14 +116,6 @@ class Life:
         assert status["reason"], status
         assert status["message"], status
         assert status.get("restarts", {}).get("counted", 0) == 0
-
-    def _account(self) -> Any:
-        try:
-            return self.api.get(f"/api/v1/namespaces/{self.namespace}/serviceaccounts/default")
-        except ApiError as error:
-            if error.code != 404:
-                raise
-            return None
 
     def _pod_path(self, pod: Json) -> str:
         return f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}"

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.controlplane import ControlPlane
+from tests.cluster.fixtures import await_account
 from tests.cluster.operator_process import OPERATOR_NAMESPACE
 from tests.integration.crd import install_crd
 from tests.integration.reporting import RunningJob, Site, start_operator
-from tests.waiting import until
 
 _JOBS = "jobs"
 
@@ -21,14 +21,10 @@ def site() -> Iterator[Site]:
         install_crd(cluster)
         for namespace in (OPERATOR_NAMESPACE, _JOBS):
             cluster.kubectl("create", "namespace", namespace)
-        until(lambda: _has_account(cluster), "the namespace's account")
+        await_account(cluster.api, _JOBS)
         started = start_operator(cluster, module=("tests.integration.quick_operator",))
         yield started
         started.operator.stop()
-
-
-def _has_account(cluster: ControlPlane) -> bool:
-    return "default" in cluster.kubectl("get", "serviceaccounts", "-n", _JOBS, "-o", "name")
 
 
 @pytest.fixture

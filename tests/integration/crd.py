@@ -21,6 +21,11 @@ def install_crd(cluster: Cluster) -> None:
     `kubectl wait` is no help here: it fails on a CRD so new that it has no conditions yet.
     """
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump(custom_resource_definition()))
+    await_served(cluster)
+
+
+def await_served(cluster: Cluster) -> None:
+    """Return as soon as TrainingJobs are served."""
     until(partial(_served, cluster), f"{PLURAL} are served")
 
 

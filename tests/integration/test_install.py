@@ -11,6 +11,7 @@ import pytest
 from tests.chart.helm import CHART, PROGRAMS, ROOT, Helm
 from tests.cluster.api import ApiError
 from tests.cluster.controlplane import ControlPlane
+from tests.integration.crd import await_served
 from tests.integration.inventory import Identity, Inventory, difference, inventory
 from tests.waiting import until
 
@@ -83,20 +84,15 @@ def helm(
 
 
 def _delete_crd(cluster: ControlPlane) -> None:
-    """Delete the CRD, if it was kept."""
-    if _exists(cluster, _CRD_PATH):
-        _serves_jobs(cluster)
-        cluster.api.delete(_CRD_PATH)
-    until(lambda: not _exists(cluster, _CRD_PATH), "the CRD is gone")
+    """Delete the CRD, if it was kept.
 
-
-def _serves_jobs(cluster: ControlPlane) -> None:
-    """Wait for the API of TrainingJobs.
-
-    A CRD that is deleted before its storage is ready ("storage is (re)initializing") may stay for five minutes: the API
+    One that is deleted before its storage is ready ("storage is (re)initializing") may stay for five minutes: the API
     server's finalizer fails, and where its next try meets an old copy of the CRD, it waits for a full resync.
     """
-    until(lambda: _exists(cluster, _JOBS), "the API of TrainingJobs")
+    if _exists(cluster, _CRD_PATH):
+        await_served(cluster)
+        cluster.api.delete(_CRD_PATH)
+    until(lambda: not _exists(cluster, _CRD_PATH), "the CRD is gone")
 
 
 def _exists(cluster: ControlPlane, path: str) -> bool:
@@ -152,14 +148,14 @@ def test_nothing_is_left_behind_where_the_crd_is_not_kept(
     cluster: ControlPlane, bare: Inventory, helm: Helm
 ) -> None:
     _install(helm, crds={"keep": False})
-    _serves_jobs(cluster)
+    await_served(cluster)
     _uninstall(helm)
     _settles(cluster, bare, set())
 
 
 def test_jobs_outlive_the_release_and_are_there_for_the_next_one(cluster: ControlPlane, helm: Helm) -> None:
     _install(helm)
-    _serves_jobs(cluster)
+    await_served(cluster)
     cluster.api.post(_JOBS, _JOB)
     _uninstall(helm)
     _install(helm)
@@ -189,7 +185,7 @@ def test_an_upgrade_with_the_same_values_restarts_nothing(cluster: ControlPlane,
 
 def test_the_first_job_of_the_notes_is_accepted(cluster: ControlPlane, helm: Helm) -> None:
     _install(helm)
-    _serves_jobs(cluster)
+    await_served(cluster)
     notes = helm.run("get", "notes", "loadstar", *_PLACE)
     job = re.search(r"<<EOF\n(.*?)^EOF$", notes, re.MULTILINE | re.DOTALL)
     assert job

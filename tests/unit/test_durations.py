@@ -95,6 +95,16 @@ def test_a_job_is_bounded_by_its_deadline_or_what_its_family_hardly_ever_exceeds
     assert durations.bound_of(limited) == 40 + GRACE_SECONDS
 
 
+def test_a_family_of_which_few_started_starts_as_all_do() -> None:
+    durations = Durations()
+    assert durations.to_start("cnn") == 0.0
+    for seconds in (10.0, 20.0, 30.0):
+        durations.learn_start("mlp", seconds)
+    durations.learn_start("cnn", 500.0)
+    assert durations.to_start("cnn") == 30.0
+    assert durations.to_start("mlp") == 20.0
+
+
 # --- what people are told -----------------------------------------------------------------------------------------
 
 

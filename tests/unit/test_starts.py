@@ -51,16 +51,6 @@ def test_it_has_started_when_its_pods_run_and_the_next_one_waits_no_longer_for_t
     assert expected([whole("a", 2), whole("b", 1)], 1, running, queues) == {"a": 330, "b": 430}
 
 
-def test_a_family_of_which_few_started_starts_as_all_do() -> None:
-    durations = Durations()
-    assert durations.to_start("cnn") == 0.0
-    for seconds in (10.0, 20.0, 30.0):
-        durations.learn_start("mlp", seconds)
-    durations.learn_start("cnn", 500.0)
-    assert durations.to_start("cnn") == 30.0
-    assert durations.to_start("mlp") == 20.0
-
-
 def test_several_nodes_are_worked_off_side_by_side() -> None:
     running = [make_running(f"r{n}", [f"node-{n}"], gpus=8, ends_at=NOW + 100 * (n + 1)) for n in range(2)]
     jobs = [whole(name, 9 - n) for n, name in enumerate("abcd")]

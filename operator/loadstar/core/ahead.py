@@ -65,10 +65,10 @@ class Ahead:
     def placed(self, job: Job, placement: Placement) -> None:
         """The gang has its nodes, and they were taken from the snapshot."""
         rows = self.snapshot.rows(rank.node for rank in placement.ranks)
-        asked, ran = self.snapshot.vector(job.request), self.ran.get(job.uid, 0.0)
+        asked, ran = self.snapshot.vector(job.request), self._ran_before(job)
         self.backfill.took(rows, asked, self._ends_by(job))
-        self._placed.append((rows, asked, self._after(self.durations.length_of(job, ran))))
-        self._usual_ends.append(self._after(self.durations.usual_length_of(job, ran)))
+        self._placed.append((rows, asked, self._from_now(self.durations.length_of(job, ran))))
+        self._usual_ends.append(self._from_now(self.durations.usual_length_of(job, ran)))
 
     def refused(
         self, job: Job, refusal: Unplaceable, fitting: Mask
@@ -80,13 +80,13 @@ class Ahead:
         ask = self._ask(job, fitting)
         refusal = self._behind(refusal)
         held, ended = self._keep(ask)
-        length = self.durations.usual_length_of(job, self.ran.get(job.uid, 0.0))
+        length = self.durations.usual_length_of(job, self._ran_before(job))
         self._waits.append(Wait(ask, length, self.durations.to_start(job.family), held))
         if held is None:
             return refusal, ()
         self.backfill.keep(held)
         self.promises.made(job, held.at, self.now)
-        return self._behind_gangs(refusal, held), tuple(preemption.eviction(gang, job) for gang in ended)
+        return self._after(refusal, held), tuple(preemption.eviction(gang, job) for gang in ended)
 
     def starts(self) -> dict[str, float]:
         """When those who were refused are expected to start, by uid, as far as anybody can say."""
@@ -103,7 +103,7 @@ class Ahead:
     def _keep(self, ask: Ask) -> tuple[Reservation | None, tuple[Running, ...]]:
         """For the first job of each group, and for all who may end others."""
         job = ask.job
-        victims = self._endable.for_(job, work_ahead(job, self.durations, self.ran.get(job.uid, 0.0)))
+        victims = self._endable.for_(job, work_ahead(job, self.durations, self._ran_before(job)))
         first = job.group not in self._groups
         self._groups.add(job.group)
         if self.backfill.full or not (first or len(victims)):
@@ -145,11 +145,13 @@ class Ahead:
     # --- questions ----------------------------------------------------------------------------------------------------
 
     def _ends_by(self, job: Job) -> float:
-        bound = self.durations.bound_of(job, self.ran.get(job.uid, 0.0))
-        return np.inf if bound is None else self.now + bound
+        return self._from_now(self.durations.bound_of(job, self._ran_before(job)))
 
-    def _after(self, seconds: float | None) -> float:
+    def _from_now(self, seconds: float | None) -> float:
         return np.inf if seconds is None else self.now + seconds
+
+    def _ran_before(self, job: Job) -> float:
+        return self.ran.get(job.uid, 0.0)
 
     def _ask(self, job: Job, fitting: Mask) -> Ask:
         rows, level = np.flatnonzero(fitting), job.scheduling.topology
@@ -166,7 +168,7 @@ class Ahead:
         names = [_name(held.job) for held in self.backfill.reservations]
         return replace(refusal, message=f"{refusal.message} Nodes are kept for {_some(names)}, ahead of it")
 
-    def _behind_gangs(self, refusal: Unplaceable, held: Reservation) -> Unplaceable:
+    def _after(self, refusal: Unplaceable, held: Reservation) -> Unplaceable:
         """In words that say after whom it starts, where it only waits for gangs that were ended."""
         nodes = {self.snapshot.names[row] for row in held.rows}
         ending = [self.running[number] for number in sorted(self._ending)]

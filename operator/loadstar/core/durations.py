@@ -8,6 +8,7 @@ told goes by the family alone, or by its kind that others own ("mlp" of "mlp/vis
 
 from bisect import bisect_right, insort
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import islice
 from statistics import fmean
@@ -79,15 +80,15 @@ class _Known:
 
     def add(self, family: str, seconds: float) -> None:
         self.families.setdefault(family, _Ends()).add(seconds)
-        kind, owned, _ = family.rpartition("/")
-        if owned:
+        kind = _kind(family)
+        if kind is not None:
             self.kinds.setdefault(kind, _Ends()).add(seconds)
         self.all.add(seconds)
 
     def alike(self, family: str) -> _Ends | None:
         """The family's own, else those of its kind; None where too few of either are known."""
-        kind, owned, _ = family.rpartition("/")
-        found = self.families.get(family), self.kinds.get(kind) if owned else None
+        kind = _kind(family)
+        found = self.families.get(family), None if kind is None else self.kinds.get(kind)
         return next((ends for ends in found if ends and ends.tells), None)
 
 
@@ -141,10 +142,19 @@ class Durations:
         mean = left.sum(axis=1) / np.maximum(longer, 1)
         return np.asarray(np.where(longer > 0, mean, np.maximum(ran, UNKNOWN_SECONDS)))
 
+    def usual(self, family: str, ran: float = 0.0) -> float | None:
+        """`expected` as people are told it: None where neither the family nor its kind tells."""
+        ends = self._lasted.alike(family)
+        return ends.left(ran) if ends else None
+
     def length_of(self, job: Job, ran: float = 0.0) -> float | None:
         """How long a job that starts now, and `ran` before, is expected to run: as its family does, and never beyond
         its deadline."""
         return _least(self.expected(job.family, ran), job.run_policy.active_deadline)
+
+    def usual_length_of(self, job: Job, ran: float = 0.0) -> float | None:
+        """`length_of` as people are told it."""
+        return _least(self.usual(job.family, ran), job.run_policy.active_deadline)
 
     def bound_of(self, job: Job, ran: float = 0.0) -> float | None:
         """After how long a job that starts now has given its nodes back, all but certainly; None where nobody knows."""
@@ -155,31 +165,32 @@ class Durations:
 
         What it says itself of its progress counts first, then its family, then its deadline.
         """
-        if gang.ends_at is not None:
-            return max(now, gang.ends_at)
-        limit = _deadline(gang.job)
-        rest = None if limit is None else limit - gang.runs_for(now)
-        left = _least(self.expected(gang.job.family, gang.ran(now)), rest)
-        return None if left is None else now + max(0.0, left)
-
-    def usual_length_of(self, job: Job, ran: float = 0.0) -> float | None:
-        """`length_of` as people are told it."""
-        ends = self._lasted.alike(job.family)
-        return _least(ends.left(ran) if ends else None, job.run_policy.active_deadline)
+        return _end(gang, now, self.expected)
 
     def usual_end_of(self, gang: Running, now: float) -> float | None:
         """`end_of` as people are told it."""
-        if gang.ends_at is not None:
-            return max(now, gang.ends_at)
-        limit, ends = _deadline(gang.job), self._lasted.alike(gang.job.family)
-        rest = None if limit is None else limit - gang.runs_for(now)
-        left = _least(ends.left(gang.ran(now)) if ends else None, rest)
-        return None if left is None else now + max(0.0, left)
+        return _end(gang, now, self.usual)
 
     def _quantile(self, family: str, share: float, ran: float, enough: int) -> float | None:
         own = self._lasted.families.get(family)
         told = own.quantile(share, ran, enough) if own else None
         return self._lasted.all.quantile(share, ran, max(enough, TO_BOUND)) if told is None else told
+
+
+def _end(gang: Running, now: float, left_of: Callable[[str, float], float | None]) -> float | None:
+    """When a gang ends by its own word, else by what is left of its family's length and until its deadline."""
+    if gang.ends_at is not None:
+        return max(now, gang.ends_at)
+    limit = _deadline(gang.job)
+    rest = None if limit is None else limit - gang.runs_for(now)
+    left = _least(left_of(gang.job.family, gang.ran(now)), rest)
+    return None if left is None else now + max(0.0, left)
+
+
+def _kind(family: str) -> str | None:
+    """The kind in "kind/owner"; None of a family without an owner."""
+    kind, owned, _ = family.rpartition("/")
+    return kind if owned else None
 
 
 def _deadline(job: Job) -> float | None:

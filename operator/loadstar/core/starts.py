@@ -26,8 +26,8 @@ class Wait:
 
     ask: Ask
     length: float | None
-    to_start: float = 0.0
-    reservation: Reservation | None = None
+    to_start: float
+    reservation: Reservation | None
 
 
 def estimated_starts(waits: Iterable[Wait], free: Amounts, entries: Entries, now: float) -> dict[str, float]:

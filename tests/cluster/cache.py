@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 
@@ -66,3 +66,25 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def oldest_first(folder: Path, pattern: str) -> list[Path]:
+    """What is complete in a folder, by its name's pattern."""
+    with _tidying(folder):
+        return _by_age(folder, pattern)
+
+
+def remove_all_but(newest: int, folder: Path, pattern: str) -> None:
+    """Remove what is older in a folder; clusters that start side by side may all be about to."""
+    with _tidying(folder):
+        for older in _by_age(folder, pattern)[:-newest]:
+            remove(older)
+
+
+def _tidying(folder: Path) -> AbstractContextManager[None]:
+    """Nobody else removes anything meanwhile: what was listed is still there when it is looked at."""
+    return locked(folder / ".removing.lock")
+
+
+def _by_age(folder: Path, pattern: str) -> list[Path]:
+    return sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime)

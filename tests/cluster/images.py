@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster import prometheus_package
-from tests.cluster.cache import cache_dir, once
+from tests.cluster.cache import cache_dir, once, remove_all_but
 from tests.cluster.docker import Docker
 from tests.cluster.rootfs import PYTHON, TORCH_CPU, RootFs
 from tests.cluster.wheelhouse import PYTHON_VERSION, wheels
@@ -83,7 +83,8 @@ def image(name: str) -> Image:
     archive = cache_dir("images") / f"{name}-{digest(RECIPES[name], reference(name))}.tar"
     if not archive.exists():
         once(archive, lambda target: _build(name, target))
-        _forget_older(archive, name)
+        # the newest and the one before it: each of the trainer's is a gigabyte
+        remove_all_but(2, archive.parent, f"{name}-{'[0-9a-f]' * 16}.tar")
     return Image(reference(name), archive)
 
 
@@ -157,12 +158,3 @@ def _stage_offline(recipe: Recipe, context: Path) -> dict[str, str]:
         return {}
     shutil.copytree(wheels([recipe.context / lock for lock in recipe.locks]), context / "wheels")
     return {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/build/wheels"}
-
-
-def _forget_older(archive: Path, name: str) -> None:
-    """Keep the newest archive and the one before it: each of the trainer's is a gigabyte."""
-    archives = sorted(
-        archive.parent.glob(f"{name}-{'[0-9a-f]' * 16}.tar"), key=lambda file: file.stat().st_mtime
-    )
-    for older in archives[:-2]:
-        older.unlink()

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster.cache import cache_dir, locked, once, remove
+from tests.cluster.cache import cache_dir, oldest_first, once, remove_all_but
 from tests.cluster.kind_nodes import contents
 from tests.cluster.steps import StepFailed, run_logged, say
 
@@ -77,7 +77,7 @@ def _store(node_image: str, archives: Sequence[Path], environment: Mapping[str, 
     content = hashlib.sha256(" ".join(sorted(image.id for image in images)).encode()).hexdigest()[:12]
     store = cache_dir("engine", "stores") / f"{node}-{content}"
     if not store.exists():
-        newest = _oldest_first(store.parent, f"{node}-")[-1:]
+        newest = oldest_first(store.parent, f"{node}-[0-9a-f]*")[-1:]
         try:
             once(store, lambda target: _build(target, newest, node_image, images, environment))
         except StepFailed as failed:
@@ -85,26 +85,14 @@ def _store(node_image: str, archives: Sequence[Path], environment: Mapping[str, 
                 raise
             say(f"The older store does not serve as a ground, once more from none. {failed}")
             once(store, lambda target: _build(target, (), node_image, images, environment))
-        remove_all_but(2, store.parent)  # as two checkouts may take turns
+        remove_all_but(2, store.parent, "[0-9a-f]*")  # as two checkouts may take turns
     return store
-
-
-def remove_all_but(newest: int, stores: Path) -> None:
-    """Remove the older stores of a folder; clusters that start side by side may all be about to."""
-    with locked(stores / ".removing.lock"):
-        for older in _oldest_first(stores)[:-newest]:
-            remove(older)
 
 
 def _identity(image: str, environment: Mapping[str, str]) -> str:
     command = ["docker", "image", "inspect", "--format={{.Id}}", image]
     env = {**os.environ, **environment}
     return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def _oldest_first(folder: Path, prefix: str = "") -> list[Path]:
-    """The complete stores of a folder."""
-    return sorted(folder.glob(f"{prefix}[0-9a-f]*"), key=lambda path: path.stat().st_mtime)
 
 
 def _build(
